@@ -1,0 +1,19 @@
+export type CodegenErrorCode =
+  | 'IN_TRANSACTION'
+  | 'NO_CATALOG'
+  | 'NOTHING_TO_GENERATE'
+  | 'STALE'
+  | 'UNKNOWN_ROLE'
+  | 'UNKNOWN_SCHEMA'
+
+/** Why the generator stopped; the message says what to do next. */
+export class CodegenError extends Error {
+  override readonly name = 'CodegenError'
+
+  constructor(
+    readonly code: CodegenErrorCode,
+    message: string,
+  ) {
+    super(message)
+  }
+}
