@@ -1,0 +1,29 @@
+import { availableParallelism } from 'node:os'
+import { defineConfig } from 'vitest/config'
+
+const majors = (process.env.MAJORS ?? '15 18').split(/[\s,]+/).filter(Boolean)
+const everyTest = 'test/**/*.test.ts'
+const unitTests = 'test/**/*.unit.test.ts'
+
+export default defineConfig({
+  test: {
+    pool: 'forks',
+    // Much of a test's time is spent in the servers, so a third worker pays even on two cores.
+    maxWorkers: availableParallelism() + 1,
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
+    reporters: ['default'],
+    projects: [
+      { extends: true, test: { name: 'unit', include: [unitTests] } },
+      ...majors.map((major) => ({
+        extends: true as const,
+        test: {
+          name: `pg${major}`,
+          include: [everyTest],
+          exclude: [unitTests, '**/node_modules/**'],
+          globalSetup: 'test/support/global-setup.ts',
+        },
+      })),
+    ],
+  },
+})
