@@ -1,0 +1,60 @@
+import type { ColumnModel } from './model.js'
+import type { ColumnInfo, RelationInfo } from './snapshot.js'
+import type { TypeMapping } from './type-map.js'
+
+/** A view's column says in its comment that it is never null; the catalog cannot. */
+const notNullTag = /(^|\s)@notNull\b/
+
+interface ColumnContext {
+  readonly property: string
+  readonly mapping: TypeMapping
+  /** The branded id type the column carries. */
+  readonly brand: string | null
+  /** tenantry fills the column with the owner, and keeps it. */
+  readonly isOwner: boolean
+}
+
+export function columnModel(
+  relation: RelationInfo,
+  column: ColumnInfo,
+  { property, mapping, brand, isOwner }: ColumnContext,
+): ColumnModel {
+  const writable = relation.kind === 'table' || relation.kind === 'partitioned'
+  const computed = column.generated !== null || column.identity === 'always' || !writable
+  const notNull = column.notNull || mapping.notNull || notNullTag.test(column.comment ?? '')
+  return {
+    name: column.name,
+    property,
+    sqlType: column.sqlType,
+    comment: column.comment,
+    default: column.default,
+    origin: originOf(column, isOwner),
+    notNull,
+    optional:
+      !notNull ||
+      column.default !== null ||
+      column.identity !== null ||
+      mapping.hasDefault ||
+      isOwner,
+    read: brand ?? mapping.read,
+    write: brand ?? mapping.write,
+    driver: brand ?? mapping.driver,
+    driverWrite: brand ?? mapping.driverWrite,
+    comparable: mapping.comparable,
+    array: mapping.array,
+    encoding: mapping.encoding ?? null,
+    readAs: mapping.readAs ?? null,
+    may: {
+      select: column.privileges?.select ?? false,
+      insert: !computed && (column.privileges?.insert ?? false),
+      update: !computed && !isOwner && (column.privileges?.update ?? false),
+    },
+  }
+}
+
+function originOf(column: ColumnInfo, isOwner: boolean): string | null {
+  if (isOwner) return 'the owner; filled in by the database and never changed'
+  if (column.generated) return `generated: ${column.generation ?? ''}`
+  if (column.identity) return `identity, generated ${column.identity}`
+  return null
+}

@@ -1,0 +1,49 @@
+/**
+ * What generated code says about a table at run time. It holds names and encodings, no rule about
+ * who may see what: that is the database's business alone.
+ */
+export interface TableDefinition {
+  /** The name on the session: `db.as(x).<property>`. */
+  readonly property: string
+  readonly schema: string
+  readonly name: string
+  /** In catalog order. */
+  readonly columns: readonly ColumnDefinition[]
+  /** Property names of the primary key, in key order. */
+  readonly primaryKey?: readonly string[]
+  /** What `upsert` can land on besides the primary key. */
+  readonly uniques?: readonly UniqueDefinition[]
+}
+
+export interface UniqueDefinition {
+  readonly name: string
+  /** Property names, in key order. */
+  readonly columns: readonly string[]
+}
+
+/** How a value has to be written when node-postgres alone would get it wrong. */
+export type ValueEncoding = 'json' | 'json[]' | 'point' | 'point[]' | 'circle'
+
+export interface ColumnDefinition {
+  /** The name in SQL. */
+  readonly name: string
+  /** The name in TypeScript, where it differs. */
+  readonly as?: string
+  readonly encoding?: ValueEncoding
+  /** Cast on reading, for arrays node-postgres has no exact parser for. */
+  readonly readAs?: string
+  readonly notNull?: true
+  /** An array column: `in` compares whole arrays. */
+  readonly array?: true
+  /** False for a type without equality: only null tests make sense. */
+  readonly comparable?: false
+  readonly select?: false
+  readonly insert?: false
+  readonly update?: false
+}
+
+export interface SchemaDefinition {
+  /** The schema whose tables go by their bare names. */
+  readonly defaultSchema: string
+  readonly tables: readonly TableDefinition[]
+}

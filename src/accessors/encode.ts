@@ -1,0 +1,53 @@
+import { ArgumentError, show } from './errors.js'
+import type { Column } from './table.js'
+import type { Circle, Point } from './values.js'
+
+/**
+ * Turns a value into what node-postgres may be trusted to send. It does well with most; it would
+ * write a JavaScript array into a json column as an SQL array, and a point as JSON.
+ */
+export function encode(column: Column, value: unknown, call: string): unknown {
+  switch (column.encoding) {
+    case undefined:
+      return value
+    case 'json':
+      // A column that takes no NULL can only have meant the JSON null.
+      return value === null && !column.notNull ? null : json(column, value, call)
+    case 'json[]':
+      return elements(value, (element) => json(column, element, call))
+    case 'point':
+      return point(value)
+    case 'point[]':
+      return elements(value, point)
+    case 'circle':
+      return circle(value)
+  }
+}
+
+function json(column: Column, value: unknown, call: string): string {
+  const text = JSON.stringify(value) as string | undefined
+  if (text !== undefined) return text
+  throw new ArgumentError(call, `the value of ${show(column.property)} has no JSON form`)
+}
+
+function elements(value: unknown, one: (element: unknown) => unknown): unknown {
+  return Array.isArray(value)
+    ? value.map((element: unknown) => (element === null ? null : elements(element, one)))
+    : value === null || typeof value === 'string'
+      ? value
+      : one(value)
+}
+
+function point(value: unknown): unknown {
+  return isPoint(value) ? `(${value.x},${value.y})` : value
+}
+
+function circle(value: unknown): unknown {
+  return isPoint(value) && 'radius' in value
+    ? `<(${value.x},${value.y}),${(value as Circle).radius}>`
+    : value
+}
+
+function isPoint(value: unknown): value is Point {
+  return typeof value === 'object' && value !== null && 'x' in value && 'y' in value
+}

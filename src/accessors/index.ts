@@ -1,0 +1,44 @@
+export type {
+  ColumnDefinition,
+  SchemaDefinition,
+  TableDefinition,
+  UniqueDefinition,
+  ValueEncoding,
+} from './definition.js'
+export { ArgumentError } from './errors.js'
+export type { Executor, QueryRows } from './executor.js'
+export type { ColumnType } from './kysely-types.js'
+export { defineSchema } from './schema.js'
+export type { AccessorsOf, GeneratedSchema, TenantrySchema } from './schema.js'
+export type {
+  Comparison,
+  Condition,
+  Deletes,
+  DeletesById,
+  FindFirst,
+  FindMany,
+  Incomparable,
+  Inserts,
+  NullTest,
+  OrderKey,
+  Reads,
+  ReadsById,
+  Selection,
+  Target,
+  Updates,
+  UpdatesById,
+  Upserts,
+  Where,
+} from './types.js'
+export type {
+  Brand,
+  BytesInput,
+  Circle,
+  DateInput,
+  Interval,
+  IntervalInput,
+  Json,
+  JsonObject,
+  NumericInput,
+  Point,
+} from './values.js'

@@ -1,0 +1,105 @@
+import type { ColumnDefinition, TableDefinition, ValueEncoding } from './definition.js'
+import { ArgumentError, show } from './errors.js'
+import { quote } from './identifier.js'
+
+/** A column ready for use in statements. */
+export interface Column {
+  readonly property: string
+  /** Quoted. */
+  readonly sql: string
+  /** Quoted, behind the alias `t` every statement gives its table. */
+  readonly qualified: string
+  /** As an entry of a select list or a RETURNING clause, named by its property. */
+  readonly output: string
+  readonly encoding: ValueEncoding | undefined
+  readonly notNull: boolean
+  readonly array: boolean
+  readonly comparable: boolean
+  readonly insertable: boolean
+  readonly updatable: boolean
+}
+
+/** A table ready for use in statements; made once per schema. */
+export interface Table {
+  /** As it is called in messages. */
+  readonly label: string
+  /** Schema-qualified and quoted: no search_path can point it elsewhere. */
+  readonly sql: string
+  readonly columns: ReadonlyMap<string, Column>
+  /** The select list of all readable columns. */
+  readonly all: string
+  readonly selectable: ReadonlySet<string>
+  readonly primaryKey: readonly Column[]
+  readonly uniques: ReadonlyMap<string, readonly Column[]>
+}
+
+export function prepareTable(definition: TableDefinition): Table {
+  const columns = new Map<string, Column>()
+  const selectable = new Set<string>()
+  for (const entry of definition.columns) {
+    const column = prepareColumn(entry)
+    columns.set(column.property, column)
+    if (entry.select !== false) selectable.add(column.property)
+  }
+  const label = definition.property
+  const named = (names: readonly string[]): Column[] =>
+    names.map((name) => columnOf({ label, columns }, name, 'schema'))
+  return {
+    label,
+    sql: `${quote(definition.schema)}.${quote(definition.name)}`,
+    columns,
+    all: outputs([...selectable].map((name) => columns.get(name)!)),
+    selectable,
+    primaryKey: named(definition.primaryKey ?? []),
+    uniques: new Map((definition.uniques ?? []).map((key) => [key.name, named(key.columns)])),
+  }
+}
+
+function prepareColumn(definition: ColumnDefinition): Column {
+  const property = definition.as ?? definition.name
+  const sql = quote(definition.name)
+  const qualified = `t.${sql}`
+  const read = definition.readAs ? `${qualified}::${definition.readAs}` : qualified
+  return {
+    property,
+    sql,
+    qualified,
+    output: definition.readAs || definition.as ? `${read} as ${quote(property)}` : read,
+    encoding: definition.encoding,
+    notNull: definition.notNull ?? false,
+    array: definition.array ?? false,
+    comparable: definition.comparable ?? true,
+    insertable: definition.insert ?? true,
+    updatable: definition.update ?? true,
+  }
+}
+
+/** Finds a column by the name callers use. */
+export function columnOf(
+  table: Pick<Table, 'label' | 'columns'>,
+  property: unknown,
+  call: string,
+): Column {
+  const column = typeof property === 'string' ? table.columns.get(property) : undefined
+  if (column) return column
+  throw new ArgumentError(call, `${show(table.label)} has no column ${show(property)}`)
+}
+
+/** The select list or RETURNING list of a call. */
+export function selectList(table: Table, select: readonly unknown[] | undefined, call: string) {
+  if (select === undefined) return table.all
+  if (!Array.isArray(select) || select.length === 0) {
+    throw new ArgumentError(call, 'select takes an array with at least one column')
+  }
+  return outputs(
+    select.map((name) => {
+      const column = columnOf(table, name, call)
+      if (table.selectable.has(column.property)) return column
+      throw new ArgumentError(call, `the column ${show(name)} may not be read`)
+    }),
+  )
+}
+
+function outputs(columns: readonly Column[]): string {
+  return columns.map((column) => column.output).join(', ')
+}
