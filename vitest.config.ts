@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
+import { runReporter } from './test/support/reporter/reporter.js'
 
 const majors = (process.env.MAJORS ?? '15 18').split(/[\s,]+/).filter(Boolean)
 const everyTest = 'test/**/*.test.ts'
@@ -12,7 +13,7 @@ export default defineConfig({
     maxWorkers: availableParallelism() + 1,
     testTimeout: 60_000,
     hookTimeout: 120_000,
-    reporters: ['default'],
+    reporters: [runReporter(), 'default'],
     projects: [
       { extends: true, test: { name: 'unit', include: [unitTests] } },
       ...majors.map((major) => ({

