@@ -1,0 +1,322 @@
+import type { ClientBase } from 'pg'
+import type { RelationInfo, Snapshot } from '../../codegen/snapshot.js'
+import { hasNulls } from './facts.js'
+import type { Alternative, Kind, TableClass } from './model.js'
+import { path } from './names.js'
+import {
+  isManyToMany,
+  ownerColumns,
+  parentPaths,
+  preferredOwner,
+  type OwnedTable,
+  type OwnerColumn,
+  type ParentPath,
+} from './owners.js'
+import type { Schema } from './schema.js'
+import { protectByColumn, protectByParent, fillFromParent } from './statements.js'
+import { withoutOwner } from './without-owner.js'
+
+/** What one table is found to be, before locks, warnings and times are added. */
+export interface Decision {
+  readonly table: RelationInfo
+  readonly class: TableClass
+  readonly reason: string
+  readonly statements: readonly string[]
+  readonly alternatives: readonly Alternative[]
+  readonly notes: readonly string[]
+  /** How rows get their owner, for the tables below and for the cost. */
+  readonly owned: OwnedTable | null
+}
+
+/** Decides every table, kinds first, parents before their children. */
+export async function decideAll(
+  client: ClientBase,
+  schema: Schema,
+  snapshot: Snapshot,
+  kinds: readonly Kind[],
+): Promise<Decision[]> {
+  const decided = new Map<string, OwnedTable>()
+  const decisions: Decision[] = []
+  const add = (decision: Decision) => {
+    decisions.push(decision)
+    if (decision.owned) decided.set(path(decision.table), decision.owned)
+  }
+  let open = [...schema.tables].sort((a, b) => order(a, kinds) - order(b, kinds))
+  open = open.filter((table) => {
+    const known = registered(table, snapshot, kinds)
+    if (known) add(known)
+    return !known
+  })
+  while (open.length > 0) {
+    const next = pick(schema, open, kinds, decided)
+    if (!next) break
+    add(await decideOwned(client, schema, next, kinds, decided))
+    open = open.filter((table) => table !== next)
+  }
+  const shared = new Set<string>()
+  for (const table of referencedFirst(schema, open)) {
+    const decision = withoutOwner(schema, table, kinds, shared)
+    if (decision.class === 'shared') shared.add(path(table))
+    add(decision)
+  }
+  return decisions
+}
+
+const order = (table: RelationInfo, kinds: readonly Kind[]): number => {
+  const index = kinds.findIndex((kind) => path(kind.table) === path(table))
+  return index < 0 ? kinds.length : index
+}
+
+/** Look-ups that others reference come before the look-ups that reference them. */
+function referencedFirst(schema: Schema, tables: readonly RelationInfo[]): RelationInfo[] {
+  return [...tables].sort(
+    (a, b) =>
+      a.foreignKeys.length - b.foreignKeys.length ||
+      schema.referencing(b).length - schema.referencing(a).length,
+  )
+}
+
+function registered(
+  table: RelationInfo,
+  snapshot: Snapshot,
+  kinds: readonly Kind[],
+): Decision | null {
+  const known = snapshot.registry.tables.find((each) => path(each) === path(table))
+  if (!known) return null
+  const kind = kinds.find((each) => each.kind === known.ownerKind)
+  return {
+    table,
+    class: 'protected',
+    reason:
+      `declared already: ${known.class.replace('_', ' ')}` +
+      (known.ownerColumn ? ` (${known.ownerColumn}, ${known.ownerKind ?? ''})` : ''),
+    statements: [],
+    alternatives: [],
+    notes: [],
+    owned: kind ? { ownerColumn: known.ownerColumn, kind } : null,
+  }
+}
+
+/**
+ * The next table that can be decided: one with an owner column of its own, else one all of whose
+ * possible parents are decided, else (where keys run in a circle) one with any decided parent.
+ */
+function pick(
+  schema: Schema,
+  open: readonly RelationInfo[],
+  kinds: readonly Kind[],
+  decided: ReadonlyMap<string, OwnedTable>,
+): RelationInfo | null {
+  const withColumn = open
+    .map((table) => ({ table, columns: ownerColumns(schema, table, kinds, decided) }))
+    .filter((each) => each.columns.length > 0)
+  // Composite keys tell more than names, once the tables they point at are decided.
+  const keyed = withColumn.find((each) => each.columns.some((column) => !column.byName))
+  const found = keyed ?? withColumn[0]
+  if (found) return found.table
+  const openPaths = new Set(open.map(path))
+  const below = reachable(schema, open, decided)
+  const ready = open.filter((table) => parentPaths(schema, table, decided).length > 0)
+  return (
+    ready.find((table) =>
+      table.foreignKeys.every((key) => {
+        const to = path(key.references)
+        return to === path(table) || !openPaths.has(to) || !below.has(to)
+      }),
+    ) ??
+    ready[0] ??
+    null
+  )
+}
+
+/** The open tables from which foreign keys lead, over any number of steps, to a table with owners. */
+function reachable(
+  schema: Schema,
+  open: readonly RelationInfo[],
+  decided: ReadonlyMap<string, OwnedTable>,
+): Set<string> {
+  const found = new Set(decided.keys())
+  for (let grown = true; grown;) {
+    grown = false
+    for (const table of open) {
+      if (found.has(path(table))) continue
+      if (
+        table.foreignKeys.some(
+          (key) => schema.find(key.references) && found.has(path(key.references)),
+        )
+      ) {
+        found.add(path(table))
+        grown = true
+      }
+    }
+  }
+  return found
+}
+
+async function decideOwned(
+  client: ClientBase,
+  schema: Schema,
+  table: RelationInfo,
+  kinds: readonly Kind[],
+  decided: ReadonlyMap<string, OwnedTable>,
+): Promise<Decision> {
+  const columns = ownerColumns(schema, table, kinds, decided)
+  const parents = parentPaths(schema, table, decided)
+  if (columns.length > 0) {
+    const chosen = preferredOwner(columns)
+    return chosen
+      ? byColumn(client, table, chosen, columns, parents, decided)
+      : ambiguous(table, columns)
+  }
+  return byParent(client, table, parents, kinds, decided)
+}
+
+async function byColumn(
+  client: ClientBase,
+  table: RelationInfo,
+  chosen: OwnerColumn,
+  columns: readonly OwnerColumn[],
+  parents: readonly ParentPath[],
+  decided: ReadonlyMap<string, OwnedTable>,
+): Promise<Decision> {
+  const statement = protectByColumn(table, chosen)
+  const others = columns.filter((each) => each !== chosen)
+  const nulls = chosen.nullable ? await hasNulls(client, table, [chosen.column]) : 'none'
+  if (nulls === 'some') return unowned(table, chosen, parents, decided)
+  return {
+    table,
+    class: 'owned',
+    reason: chosen.reason,
+    statements: [statement],
+    alternatives: others.map((each) => ({
+      statements: [protectByColumn(table, each)],
+      reason: each.reason,
+    })),
+    notes: [
+      ...(chosen.nullable && nulls === 'none'
+        ? [`${chosen.column} may be NULL today, though no row has none: it becomes NOT NULL`]
+        : []),
+      ...(nulls === 'unknown'
+        ? [
+            `${chosen.column} may be NULL, and the rows could not be looked at: apply says so if one has none`,
+          ]
+        : []),
+    ],
+    owned: { ownerColumn: chosen.column, kind: chosen.kind },
+  }
+}
+
+/** Rows without an owner: they are never guessed, but the way to find their owner is shown. */
+function unowned(
+  table: RelationInfo,
+  chosen: OwnerColumn,
+  parents: readonly ParentPath[],
+  decided: ReadonlyMap<string, OwnedTable>,
+): Decision {
+  const statement = protectByColumn(table, chosen)
+  return {
+    table,
+    class: 'undecided',
+    reason: `${chosen.reason}, but some rows have none: give them an owner or delete them first`,
+    statements: [],
+    alternatives: [
+      ...parents.flatMap((parent): Alternative[] => {
+        if (parent.key.columns.includes(chosen.column)) return []
+        const owned = decided.get(path(parent.parent))
+        const fill = owned?.ownerColumn && fillFromParent(table, chosen, parent, owned.ownerColumn)
+        return fill
+          ? [{ statements: [fill, statement], reason: `take it from ${parent.parent.name}` }]
+          : []
+      }),
+      { statements: [statement], reason: 'once every row has an owner' },
+    ],
+    notes: [],
+    owned: { ownerColumn: chosen.column, kind: chosen.kind },
+  }
+}
+
+function ambiguous(table: RelationInfo, columns: readonly OwnerColumn[]): Decision {
+  return {
+    table,
+    class: 'undecided',
+    reason: `several columns name an owner: ${columns.map((each) => each.column).join(', ')}`,
+    statements: [],
+    alternatives: columns.map((each) => ({
+      statements: [protectByColumn(table, each)],
+      reason: each.reason,
+    })),
+    notes: [],
+    owned: null,
+  }
+}
+
+async function byParent(
+  client: ClientBase,
+  table: RelationInfo,
+  parents: readonly ParentPath[],
+  kinds: readonly Kind[],
+  decided: ReadonlyMap<string, OwnedTable>,
+): Promise<Decision> {
+  const [chosen, ...others] = parents
+  const owned = chosen && decided.get(path(chosen.parent))
+  if (!chosen || !owned) throw new Error(`${path(table)} has no parent to inherit from`)
+  const manyToMany = isManyToMany(table)
+  const nulls = chosen.nullable ? await hasNulls(client, table, chosen.key.columns) : 'none'
+  const statement = protectByParent(table, chosen)
+  const otherwise: Alternative[] = others.map((each) => ({
+    statements: [protectByParent(table, each)],
+    reason: `the owner of ${each.parent.name}`,
+  }))
+  const actor = kinds.find((kind) => !kind.main && path(kind.table) === path(chosen.parent))
+  const [actorColumn] = chosen.key.columns
+  if (actor && actorColumn !== undefined) {
+    otherwise.push({
+      statements: [protectByColumn(table, { column: actorColumn, kind: actor })],
+      reason: `each row private to its ${actor.kind}, instead of shared within its ${actor.owner?.kind ?? 'owner'}`,
+    })
+  }
+  if (chosen.nullable && nulls !== 'none') {
+    return {
+      table,
+      class: 'undecided',
+      reason: `${chosen.key.columns.join(', ')} leads to ${chosen.parent.name}, but may be NULL${nulls === 'some' ? ' and is' : ''}: those rows have no owner`,
+      statements: [],
+      alternatives: [
+        { statements: [statement], reason: 'once every row has a parent' },
+        ...otherwise,
+      ],
+      notes: [],
+      owned: { ownerColumn: null, kind: owned.kind },
+    }
+  }
+  return {
+    table,
+    class: manyToMany ? 'many-to-many' : 'by parent',
+    reason: reasonForParent(table, chosen, others, manyToMany),
+    statements: [statement],
+    alternatives: otherwise,
+    notes: [],
+    owned: { ownerColumn: null, kind: owned.kind },
+  }
+}
+
+function reasonForParent(
+  table: RelationInfo,
+  chosen: ParentPath,
+  others: readonly ParentPath[],
+  manyToMany: boolean,
+): string {
+  const through = `${chosen.key.columns.join(', ')} → ${chosen.parent.name}`
+  if (!manyToMany) {
+    return others.length === 0
+      ? `${through} is the only way to an owner`
+      : `${through} is the closest way to an owner`
+  }
+  const second = table.foreignKeys.find(
+    (key) => key !== chosen.key && path(key.references) !== path(chosen.parent),
+  )
+  const rest = second ? second.references.name : 'itself'
+  return others.length === 0
+    ? `ties ${chosen.parent.name} to ${rest}, which has no owner: the owner of ${chosen.parent.name}`
+    : `ties ${chosen.parent.name} to ${rest}: the owner of ${chosen.parent.name}, and only rows that its owner sees can be tied`
+}

@@ -1,0 +1,3 @@
+export type { Survey, Proposal, Kind, TableClass } from './model.js'
+export { survey, type SurveyOptions } from './survey.js'
+export { render, summary, undecidedMark } from './render.js'

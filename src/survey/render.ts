@@ -1,0 +1,136 @@
+import { duration } from './cost.js'
+import type { Kind, Proposal, Survey, TableClass } from './model.js'
+import { path, qualified } from './names.js'
+import { rowsOf } from './schema.js'
+import { registerKind } from './statements.js'
+import { viewName } from './views.js'
+
+/** How a question that is still open is marked in the file; apply refuses a file that has one. */
+export const undecidedMark = '-- undecided:'
+
+const classes: readonly [TableClass, string][] = [
+  ['owned', 'owned'],
+  ['by parent', 'by parent'],
+  ['many-to-many', 'many-to-many'],
+  ['shared', 'shared'],
+  ['exempt', 'exempt'],
+  ['protected', 'declared already'],
+  ['undecided', 'undecided'],
+]
+
+/** `17 owned, 12 by parent, 6 shared, 1 undecided`. */
+export function summary(survey: Survey): string {
+  return classes
+    .map(([name, label]) => [survey.proposals.filter((each) => each.class === name).length, label])
+    .filter(([count]) => count !== 0)
+    .map(([count, label]) => `${count} ${label}`)
+    .join(', ')
+}
+
+/** The survey as one SQL file to read, edit, keep and apply. */
+export function render(survey: Survey): string {
+  const seconds = survey.proposals.reduce((all, each) => all + (each.cost?.seconds ?? 0), 0)
+  const undecided = survey.proposals.filter((each) => each.class === 'undecided')
+  return [
+    comment(
+      `How the tables of ${survey.database} are isolated. Written by \`tenantry survey\`; edit it, keep it in git, ` +
+        'and carry it out with `tenantry apply <this file>`, as often as you like: what is done already stays.',
+    ),
+    '--',
+    comment(`${survey.proposals.length} tables: ${summary(survey)}.`),
+    comment(
+      `Every statement runs in a transaction of its own; all together take ${duration(seconds)}. ` +
+        'Times are estimates from the planner’s row counts.',
+    ),
+    ...(undecided.length > 0
+      ? [
+          '--',
+          comment(
+            `Decide first: ${undecided.map((each) => qualified(each.table)).join(', ')}. ` +
+              `Below, take the two dashes off one statement and delete the line \`${undecidedMark} …\`, or leave it: ` +
+              'a table that has a statement counts as decided.',
+          ),
+        ]
+      : []),
+    ...survey.warnings.flatMap((warning) => ['--', comment(`Warning: ${warning}`)]),
+    ...(survey.kinds.length === 0
+      ? [
+          '--',
+          comment(
+            'Warning: no table looks like one of tenants. Name it: tenantry survey --kind account=accounts',
+          ),
+        ]
+      : []),
+    '',
+    heading('set-up'),
+    ...survey.setup.flatMap((block) => [comment(block.reason), ...block.statements, '']),
+    heading('kinds: the tables whose ids own rows'),
+    ...survey.kinds.flatMap(kindBlock),
+    heading('tables'),
+    ...survey.proposals.flatMap(tableBlock),
+    ...(survey.views.length > 0
+      ? [
+          heading('views'),
+          ...survey.views.flatMap((each) => [
+            comment(`${viewName(each.view)} ${each.reason}.`),
+            ...each.statements,
+            '',
+          ]),
+        ]
+      : []),
+  ].join('\n')
+}
+
+function kindBlock(kind: Kind): string[] {
+  const rows = rowsOf(kind.table)
+  return [
+    comment(
+      `${kind.kind}: ${qualified(kind.table)}${rows === null ? '' : `, ${number(rows)} rows`}; ${kind.reason}.`,
+    ),
+    kind.registered ? comment(registerKind(kind)) : registerKind(kind),
+    '',
+  ]
+}
+
+function tableBlock(proposal: Proposal): string[] {
+  const { table } = proposal
+  const rows = rowsOf(table)
+  const size = rows === null ? 'never analysed' : `${number(rows)} rows`
+  const label = classes.find(([name]) => name === proposal.class)?.[1] ?? proposal.class
+  return [
+    comment(`${qualified(table)} (${size}): ${label}; ${proposal.reason}.`),
+    ...proposal.notes.map((note) => comment(`  note: ${note}`)),
+    ...proposal.warnings.map((warning) => comment(`  warning: ${warning}`)),
+    ...(proposal.cost
+      ? [comment(`  locks: ${proposal.cost.locks.join(', ')}; ${duration(proposal.cost.seconds)}`)]
+      : []),
+    ...(proposal.class === 'undecided' ? [`${undecidedMark} ${path(table)}`] : []),
+    ...proposal.statements,
+    ...proposal.alternatives.flatMap((each) => [
+      comment(`  ${proposal.class === 'undecided' ? 'either' : 'or'}: ${each.reason}`),
+      ...each.statements.map((statement) => `-- ${statement}`),
+    ]),
+    '',
+  ]
+}
+
+const heading = (title: string): string => `-- ${'-'.repeat(90 - title.length)} ${title}`
+
+const number = (n: number): string => Math.round(n).toLocaleString('en-US')
+
+/** A comment, wrapped between words; continuation lines are indented like the first. */
+function comment(text: string): string {
+  const indent = /^ */.exec(text)?.[0] ?? ''
+  const lines: string[] = []
+  let line = ''
+  for (const word of text.trim().split(/\s+/)) {
+    if (line !== '' && line.length + word.length + 1 > 104 - indent.length) {
+      lines.push(line)
+      line = word
+    } else {
+      line = line === '' ? word : `${line} ${word}`
+    }
+  }
+  lines.push(line)
+  return lines.map((each, index) => `-- ${indent}${index === 0 ? '' : '  '}${each}`).join('\n')
+}

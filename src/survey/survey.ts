@@ -1,0 +1,68 @@
+import type { ClientBase } from 'pg'
+import { introspect } from '../../codegen/introspect.js'
+import type { RelationInfo } from '../../codegen/snapshot.js'
+import { costOf } from './cost.js'
+import { decideAll, type Decision } from './decide.js'
+import { readFacts, type Facts } from './facts.js'
+import { findKinds, type NamedKinds } from './kinds.js'
+import type { Proposal, Survey } from './model.js'
+import { path } from './names.js'
+import { schemaOf, type Schema } from './schema.js'
+import { setupFor } from './setup.js'
+import { viewProposals } from './views.js'
+import { notesFor, warningsFor } from './warnings.js'
+
+export interface SurveyOptions {
+  /** Only these schemas; without it every schema but the system's and tenantry's own. */
+  readonly schemas?: readonly string[]
+  /** Kinds whose tables are named by hand, where the guess is wrong: `{ account: 'accounts' }`. */
+  readonly kinds?: NamedKinds
+  /** The login the application shall use from now on. Default: the tables' owner's name and `_runtime`. */
+  readonly runtimeLogin?: string
+}
+
+/**
+ * Looks at a database, without changing anything, and proposes how every table of it could be
+ * isolated.
+ */
+export async function survey(client: ClientBase, options: SurveyOptions = {}): Promise<Survey> {
+  const snapshot = await introspect(client, {
+    ...(options.schemas ? { schemas: options.schemas } : {}),
+    role: null,
+    estimates: true,
+  })
+  const facts = await readFacts(client)
+  const schema = schemaOf(snapshot, facts)
+  const kinds = findKinds(schema, snapshot, options.kinds)
+  const decisions = await decideAll(client, schema, snapshot, kinds)
+  const setup = setupFor(schema, snapshot, facts, options.runtimeLogin)
+  return {
+    database: facts.database,
+    kinds,
+    proposals: decisions.map((decision) => proposal(decision, schema, facts)),
+    views: viewProposals(decisions, facts),
+    setup: setup.blocks,
+    warnings: setup.warnings,
+  }
+}
+
+function proposal(decision: Decision, schema: Schema, facts: Facts): Proposal {
+  return {
+    table: decision.table,
+    class: decision.class,
+    reason: decision.reason,
+    statements: decision.statements,
+    alternatives: decision.alternatives,
+    notes: notesFor(decision),
+    warnings: warningsFor(decision, schema, facts),
+    cost: costOf(decision, parentOf(decision, schema)),
+  }
+}
+
+function parentOf(decision: Decision, schema: Schema): RelationInfo | null {
+  const key = decision.table.foreignKeys.find((each) =>
+    decision.statements.some((statement) => statement.includes(each.columns.join(','))),
+  )
+  const parent = key && schema.find(key.references)
+  return parent && path(parent) !== path(decision.table) ? parent : null
+}
