@@ -91,9 +91,9 @@ export function typeMapper(
       type?.kind === 'domain'
         ? domain(type, map(type.base), nameOf(type))
         : type?.kind === 'enum'
-          ? { ...scalar(text), read: nameOf(type), write: nameOf(type), alias: type }
+          ? { ...scalar({ read: nameOf(type) }), alias: type }
           : scalar((ref.schema === 'pg_catalog' ? scalars[ref.name] : undefined) ?? text)
-    return ref.array ? array(baseOf(ref, declared), element) : element
+    return ref.array ? array(baseOf({ ...ref, array: false }, declared), element) : element
   }
 }
 

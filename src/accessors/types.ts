@@ -24,7 +24,7 @@ export interface Incomparable {
 type IsJson<V> = [JsonObject] extends [V extends readonly (infer E)[] ? E : V] ? true : false
 
 /** Dates compare with their text form too. */
-type Operand<V> = V extends Date ? DateInput : V
+type Operand<V> = V extends Date ? DateInput : V extends readonly (infer E)[] ? readonly E[] : V
 
 /** What may stand for a column in `where`. */
 export type Condition<V> =
