@@ -11,7 +11,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const major = Number(project.name.replace(/^pg/, '')) as Major
   const say = (line: string) => process.stderr.write(`${line}\n`)
   buildExtension(say)
-  const server = await startServer({ major, onProgress: say })
+  const server = await startServer({ major, onProgress: say, storage: 'memory' })
   const { source, url, installs, logFile, runId } = server
   project.provide('server', { major, source, url, installs, logFile, runId })
   return () => server.stop()

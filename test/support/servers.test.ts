@@ -8,6 +8,7 @@ import { describe, expect, inject, it, vi } from 'vitest'
 import { databaseOn } from './database/clone.js'
 import { withAdmin } from './database/template.js'
 import { repositoryRoot } from './repository.js'
+import { memoryRoot } from './server/directories.js'
 import { findContainerEngine } from './server/docker.js'
 import { machinePrograms } from './server/machine.js'
 import { withLogin } from './server/url.js'
@@ -53,6 +54,18 @@ describe('a server', () => {
       await db.drop()
     })
     expect(existsSync(folder)).toBe(false)
+  })
+
+  it('keeps its data in memory when asked, and leaves nothing there either', async () => {
+    const server = await startServer({ major, sources: ['embedded'], storage: 'memory' })
+    const [data = ''] = await withAdmin(server.url, async (admin) => {
+      const { rows } = await admin.query<{ data_directory: string }>('show data_directory')
+      return rows.map((row) => row.data_directory)
+    })
+    expect(data.startsWith('/dev/shm/')).toBe(memoryRoot() !== null)
+    await server.stop()
+    expect(existsSync(data)).toBe(false)
+    expect(existsSync(dirname(server.logFile ?? ''))).toBe(false)
   })
 
   it('comes from the programs of the machine', async (context) => {

@@ -8,9 +8,15 @@ import { useGivenServer } from './server/given.js'
 import { machinePrograms } from './server/machine.js'
 import type { Programs } from './server/programs.js'
 import { withDatabase } from './server/url.js'
-import { SourceUnavailable, type Major, type OnProgress, type TestServer } from './server/types.js'
+import {
+  SourceUnavailable,
+  type Major,
+  type OnProgress,
+  type Storage,
+  type TestServer,
+} from './server/types.js'
 
-export type { Major, OnProgress, ServerDescription, TestServer } from './server/types.js'
+export type { Major, OnProgress, ServerDescription, Storage, TestServer } from './server/types.js'
 export { SourceUnavailable } from './server/types.js'
 
 /** Where a server can come from, in the order in which they are tried. */
@@ -23,6 +29,8 @@ export interface StartServerOptions {
   readonly onProgress?: OnProgress
   /** Tries only these, in this order. */
   readonly sources?: readonly Source[]
+  /** Where a server of our own keeps its data; default 'disk'. */
+  readonly storage?: Storage
 }
 
 /**
@@ -31,11 +39,11 @@ export interface StartServerOptions {
  * programs of the machine. The server ends with this process, however that ends.
  */
 export async function startServer(options: StartServerOptions): Promise<TestServer> {
-  const { major, onProgress = () => undefined } = options
+  const { major, onProgress = () => undefined, storage = 'disk' } = options
   const reasons: string[] = []
   for (const source of options.sources ?? sources) {
     try {
-      const server = await starters[source](major, onProgress)
+      const server = await starters[source](major, onProgress, storage)
       onProgress(`PostgreSQL ${major}: ${server.source}`)
       return server
     } catch (error) {
@@ -46,7 +54,9 @@ export async function startServer(options: StartServerOptions): Promise<TestServ
   throw new Error(`no PostgreSQL ${major} can be started here\n  ${reasons.join('\n  ')}`)
 }
 
-const starters: Record<Source, (major: Major, onProgress: OnProgress) => Promise<TestServer>> = {
+type Start = (major: Major, onProgress: OnProgress, storage: Storage) => Promise<TestServer>
+
+const starters: Record<Source, Start> = {
   given: (major) => useGivenServer(major, process.env.TENANTRY_TEST_URL),
   async container(major, onProgress) {
     const { url, stop } = await startContainer(major)
@@ -55,21 +65,26 @@ const starters: Record<Source, (major: Major, onProgress: OnProgress) => Promise
     const keep = () => 'docker rm --force <container>'
     return describe({ major, source, url, installs: 'script', logFile: null, stop, keep })
   },
-  async embedded(major, onProgress) {
+  async embedded(major, onProgress, storage) {
     onProgress(`PostgreSQL ${major}: starting a server from npm packages …`)
-    return fromPrograms(major, embeddedPrograms(major, serverAccount()))
+    return fromPrograms(major, embeddedPrograms(major, serverAccount()), storage)
   },
-  async machine(major, onProgress) {
+  async machine(major, onProgress, storage) {
     onProgress(`PostgreSQL ${major}: starting a server with the machine's programs …`)
-    return fromPrograms(major, machinePrograms(major))
+    return fromPrograms(major, machinePrograms(major), storage)
   },
 }
 
-async function fromPrograms(major: Major, programs: Programs): Promise<TestServer> {
-  const { url, folder, logFile, installs, watchdog } = await startCluster(major, programs)
+async function fromPrograms(
+  major: Major,
+  programs: Programs,
+  storage: Storage,
+): Promise<TestServer> {
+  const cluster = await startCluster(major, programs, storage)
+  const { url, data, folders, logFile, installs, watchdog } = cluster
   const keep = () => {
     watchdog.release()
-    return `kill -QUIT $(head -n 1 ${join(folder, 'data', 'postmaster.pid')}); rm -rf ${folder}`
+    return `kill -QUIT $(head -n 1 ${join(data, 'postmaster.pid')}); rm -rf ${folders.join(' ')}`
   }
   const stop = () => watchdog.stop()
   return describe({ major, source: programs.origin, url, installs, logFile, stop, keep })

@@ -5,6 +5,7 @@ const [major, ending] = process.argv.slice(2)
 const server = await startServer({
   major: Number(major) as Major,
   sources: ['embedded', 'machine'],
+  storage: 'memory',
 })
 const stopWith = ending === 'keep' ? server.keep() : null
 console.log(JSON.stringify({ url: server.url, logFile: server.logFile, stopWith }))

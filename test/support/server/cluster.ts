@@ -6,17 +6,19 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { serverAccount, type Account } from './account.js'
-import { makeServerDirectory } from './directories.js'
+import { makeServerDirectory, memoryRoot, temporaryRoot } from './directories.js'
 import { linkTree } from './embedded.js'
 import { copyExtensionFiles, extensionFiles } from './extension-files.js'
 import type { Programs } from './programs.js'
-import type { Installs, Major } from './types.js'
+import type { Installs, Major, Storage } from './types.js'
 import { watch, type Watchdog } from './watchdog.js'
 
 /** A server that we made from program files: a new data directory, gone after stop(). */
 export interface Cluster {
   readonly url: string
-  readonly folder: string
+  readonly data: string
+  /** What has to be removed when the server is gone. */
+  readonly folders: readonly string[]
   readonly logFile: string
   readonly installs: Installs
   readonly watchdog: Watchdog
@@ -30,31 +32,47 @@ const settings = {
   fsync: 'off',
   full_page_writes: 'off',
   synchronous_commit: 'off',
-  max_wal_size: "'4GB'",
   checkpoint_timeout: "'30min'",
   log_line_prefix: "'%m [%p] %q%u@%d '",
   timezone: "'UTC'",
 }
 
 /** Makes a data directory, starts a server on a free port and waits until it answers. */
-export async function startCluster(major: Major, programs: Programs): Promise<Cluster> {
+export async function startCluster(
+  major: Major,
+  programs: Programs,
+  storage: Storage,
+): Promise<Cluster> {
   const account = serverAccount()
-  const folder = makeServerDirectory(major, account)
-  const watchdog = watch(folder)
+  const folder = makeServerDirectory(temporaryRoot(account), major, account)
+  const root = storage === 'memory' ? memoryRoot() : null
+  const home = root === null ? folder : makeServerDirectory(root, major, account)
+  const data = join(home, 'data')
+  const folders = home === folder ? [folder] : [folder, home]
+  const watchdog = watch(data, folders)
   try {
     const { bin, extra, installs } = placeExtension(major, programs, folder)
-    const password = initialise(bin, folder, account)
-    const lines = Object.entries({ ...settings, ...extra }).map(
-      ([key, value]) => `${key} = ${value}`,
-    )
-    appendFileSync(join(folder, 'data', 'postgresql.conf'), `\n${lines.join('\n')}\n`)
-    const port = await launch(bin, folder, account)
+    const place: Place = { bin, data, folder, account }
+    const password = initialise(place)
+    const max_wal_size = root === null ? "'4GB'" : "'512MB'"
+    const lines = Object.entries({ ...settings, max_wal_size, ...extra })
+    const text = lines.map(([key, value]) => `${key} = ${value}\n`).join('')
+    appendFileSync(join(data, 'postgresql.conf'), `\n${text}`)
+    const port = await launch(place)
     const url = `postgresql://postgres:${password}@127.0.0.1:${port}/postgres`
-    return { url, folder, logFile: join(folder, 'server.log'), installs, watchdog }
+    return { url, data, folders, logFile: join(folder, 'server.log'), installs, watchdog }
   } catch (error) {
     await watchdog.stop()
     throw error
   }
+}
+
+/** Where the programs of one server are, and as whom and where they run. */
+interface Place {
+  readonly bin: string
+  readonly data: string
+  readonly folder: string
+  readonly account: Account | null
 }
 
 /**
@@ -78,13 +96,13 @@ function placeExtension(major: Major, programs: Programs, folder: string) {
   return { bin: join(home, 'bin'), extra: {}, installs: 'extension' as Installs }
 }
 
-function initialise(bin: string, folder: string, account: Account | null): string {
+function initialise({ bin, data, folder, account }: Place): string {
   const password = randomBytes(18).toString('base64url')
   const passwordFile = join(folder, 'password')
   writeFileSync(passwordFile, password, { mode: 0o600 })
   if (account) chownSync(passwordFile, account.uid, account.gid)
   const options = [
-    ['--pgdata', join(folder, 'data')],
+    ['--pgdata', data],
     ['--username', 'postgres', '--pwfile', passwordFile, '--auth', 'scram-sha-256'],
     ['--encoding', 'UTF8', '--locale', 'C', '--no-sync', '--no-instructions'],
   ].flat()
@@ -98,18 +116,18 @@ function initialise(bin: string, folder: string, account: Account | null): strin
 }
 
 /** The port is free when we ask, but somebody may take it before PostgreSQL does: try again. */
-async function launch(bin: string, folder: string, account: Account | null): Promise<number> {
+async function launch({ bin, data, folder, account }: Place): Promise<number> {
   for (let attempt = 1; ; attempt += 1) {
     const port = await freePort()
     const log = openSync(join(folder, 'server.log'), 'a', 0o644)
-    const server = spawn(join(bin, 'postgres'), ['-D', join(folder, 'data'), '-p', `${port}`], {
+    const server = spawn(join(bin, 'postgres'), ['-D', data, '-p', `${port}`], {
       ...identity(account, folder),
       detached: true, // Ctrl-C in a terminal reaches us, and we stop it in order
       stdio: ['ignore', log, log],
     })
     closeSync(log)
     server.unref()
-    if (await becomesReady(server, folder)) return port
+    if (await becomesReady(server, data)) return port
     const said = readFileSync(join(folder, 'server.log'), 'utf8')
     if (attempt >= 5 || !said.includes('could not bind')) {
       throw new Error(`PostgreSQL did not start:\n${said.split('\n').slice(-20).join('\n')}`)
@@ -117,21 +135,21 @@ async function launch(bin: string, folder: string, account: Account | null): Pro
   }
 }
 
-async function becomesReady(server: ChildProcess, folder: string): Promise<boolean> {
+async function becomesReady(server: ChildProcess, data: string): Promise<boolean> {
   let failed = false
   server.once('error', () => (failed = true))
   for (let waited = 0; waited < 60_000; waited += 20) {
     if (failed || server.exitCode !== null || server.signalCode !== null) return false
-    if (serverStatus(folder) === 'ready') return true
+    if (serverStatus(data) === 'ready') return true
     await sleep(20)
   }
   return false
 }
 
 /** What the server says of itself in line 8 of its pid file; `pg_ctl -w` reads the same. */
-function serverStatus(folder: string): string {
+function serverStatus(data: string): string {
   try {
-    const lines = readFileSync(join(folder, 'data', 'postmaster.pid'), 'utf8').split('\n')
+    const lines = readFileSync(join(data, 'postmaster.pid'), 'utf8').split('\n')
     return lines[7]?.trim() ?? ''
   } catch {
     return '' // not written yet

@@ -6,6 +6,9 @@ export type OnProgress = (line: string) => void
 /** How the package gets into a database of this server. */
 export type Installs = 'extension' | 'script'
 
+/** Where the data lies: memory is fast and small, and gives way to disk where it is too small. */
+export type Storage = 'disk' | 'memory'
+
 /** What a process needs to know to use a server that another process started. */
 export interface ServerDescription {
   readonly major: Major

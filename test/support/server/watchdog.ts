@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
 
-/** Stops one server and removes its folder, at the latest when this process is gone. */
+/** Stops one server and removes its folders, at the latest when this process is gone. */
 export interface Watchdog {
   /** Stops the server and waits until nothing of it is left. */
   stop(): Promise<void>
@@ -17,7 +17,9 @@ export interface Watchdog {
 const script = `
 read -r word
 [ "$word" = keep ] && exit 0
-pid=$(head -n 1 "$1/data/postmaster.pid" 2>/dev/null)
+data=$1
+shift
+pid=$(head -n 1 "$data/postmaster.pid" 2>/dev/null)
 case $pid in
   '' | *[!0-9]*) ;;
   *)
@@ -31,16 +33,16 @@ case $pid in
     ;;
 esac
 tries=0
-until rm -rf "$1" 2>/dev/null || [ "$tries" -ge 20 ]; do
+until rm -rf "$@" 2>/dev/null; do
+  [ "$tries" -ge 20 ] && exit 1
   sleep 0.1
   tries=$((tries + 1))
 done
-[ ! -e "$1" ]
 `
 
-/** Watches over the server whose data lies in `folder`/data. */
-export function watch(folder: string): Watchdog {
-  const shell = spawn('sh', ['-c', script, 'tenantry-watchdog', folder], {
+/** Watches over the server of the data directory `data`; `folders` go with it. */
+export function watch(data: string, folders: readonly string[]): Watchdog {
+  const shell = spawn('sh', ['-c', script, 'tenantry-watchdog', data, ...folders], {
     cwd: '/',
     detached: true,
     stdio: ['pipe', 'ignore', 'ignore'],
@@ -56,7 +58,7 @@ export function watch(folder: string): Watchdog {
       shell.ref()
       pipe.end()
       const [code] = (await ended) as [number | null]
-      if (code !== 0) throw new Error(`could not remove ${folder}`)
+      if (code !== 0) throw new Error(`could not remove ${folders.join(' and ')}`)
     },
     release() {
       pipe.end('keep\n')
