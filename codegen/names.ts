@@ -1,6 +1,18 @@
 /** Names that the session, or JavaScript on any object, already uses. */
 const sessionNames = new Set([
-  ...['as', 'client', 'end', 'for', 'identity', 'kysely', 'pool', 'query', 'reach', 'run'],
+  ...[
+    'as',
+    'client',
+    'end',
+    'for',
+    'identity',
+    'insertMany',
+    'kysely',
+    'pool',
+    'query',
+    'reach',
+    'run',
+  ],
   ...['session', 'transaction', 'catch', 'finally', 'then', 'constructor', 'hasOwnProperty'],
   ...['isPrototypeOf', 'propertyIsEnumerable', 'prototype', 'toJSON', 'toLocaleString'],
   ...['toString', 'valueOf', '__proto__'],

@@ -75,13 +75,15 @@ export class TableAccessor {
     if (rows.length === 0) return []
     const statements = insertStatements(this.#table, rows, options.select, call)
     if (statements.length === 1) return (await this.#run(statements[0]!)).rows
-    return this.#execute.transaction(async (tx) => {
-      const stored: Row[] = []
-      for (const statement of statements) {
-        for (const row of (await this.#run(statement, tx)).rows) stored.push(row)
-      }
-      return stored
-    })
+    return uniform(
+      this.#execute.transaction(async (tx) => {
+        const stored: Row[] = []
+        for (const statement of statements) {
+          for (const row of (await this.#run(statement, tx)).rows) stored.push(row)
+        }
+        return stored
+      }),
+    )
   }
 
   async update(target: TargetOption & { readonly set: Values }): Promise<number> {
@@ -122,12 +124,8 @@ export class TableAccessor {
     return `${this.#table.label}.${method}`
   }
 
-  async #run(statement: Statement, execute: Executor = this.#execute): Promise<QueryRows<Row>> {
-    try {
-      return await execute.query<Row>(statement.text, statement.values)
-    } catch (error) {
-      throw mapAccessorError(error)
-    }
+  #run(statement: Statement, execute: Executor = this.#execute): Promise<QueryRows<Row>> {
+    return uniform(execute.query<Row>(statement.text, statement.values))
   }
 
   /** The filter that finds one row. */
@@ -158,6 +156,15 @@ export class TableAccessor {
       `${show(this.#table.label)} has no primary key`,
       'Name a unique key with onConflict.',
     )
+  }
+}
+
+/** Errors as every accessor raises them, whichever executor it runs on. */
+async function uniform<T>(result: Promise<T>): Promise<T> {
+  try {
+    return await result
+  } catch (error) {
+    throw mapAccessorError(error)
   }
 }
 

@@ -1,5 +1,5 @@
 import { TableAccessor } from './accessor.js'
-import type { SchemaDefinition, TableDefinition } from './definition.js'
+import type { SchemaDefinition } from './definition.js'
 import type { Executor } from './executor.js'
 import { prepareTable, type Table } from './table.js'
 
@@ -27,21 +27,35 @@ export interface GeneratedSchema<A extends object, DB> extends TenantrySchema<A>
 export function defineSchema<A extends object, DB = unknown>(
   definition: SchemaDefinition,
 ): GeneratedSchema<A, DB> {
-  const tables = definition.tables.map((table) => [table.property, lazily(table)] as const)
+  const prototype = accessorPrototype(definition)
   return {
     defaultSchema: definition.defaultSchema,
-    bind: (execute) => {
-      const accessors: Record<string, TableAccessor> = {}
-      for (const [property, table] of tables) {
-        accessors[property] = new TableAccessor(table(), execute)
-      }
+    bind: (execute) =>
       // The generator derives A and the definition from the same model.
-      return accessors as A
-    },
+      Object.create(prototype, { [executor]: { value: execute } }) as A,
   }
 }
 
-function lazily(definition: TableDefinition): () => Table {
-  let table: Table | undefined
-  return () => (table ??= prepareTable(definition))
+const executor = Symbol('executor')
+
+interface Bound {
+  readonly [executor]: Executor
+}
+
+/**
+ * A getter per table. Sessions are made for every request and use few of their tables, so nothing
+ * is made before it is asked for; a table is prepared once for all sessions.
+ */
+function accessorPrototype(definition: SchemaDefinition): object {
+  const prototype: object = Object.create(null)
+  for (const table of definition.tables) {
+    let prepared: Table | undefined
+    Object.defineProperty(prototype, table.property, {
+      enumerable: true,
+      get(this: Bound) {
+        return new TableAccessor((prepared ??= prepareTable(table)), this[executor])
+      },
+    })
+  }
+  return prototype
 }

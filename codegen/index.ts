@@ -1,0 +1,5 @@
+export { CodegenError, type CodegenErrorCode } from './errors.js'
+export { generate, generateFrom, type GenerateOptions } from './generate.js'
+export { checkFile, writeFileAtomically, type Drift } from './generated-file.js'
+export { defaultRole, introspect, type IntrospectOptions } from './introspect.js'
+export type * from './snapshot.js'
