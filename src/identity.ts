@@ -1,0 +1,109 @@
+import { TenantryError } from './errors.js'
+
+/** Anything that owns rows or acts, written `kind:id`. */
+export type Entity<Kind extends string = string> = `${Kind}:${string}`
+
+/** What an id may be given as: uuid and text as string, bigint keys as string, bigint or number. */
+export type EntityId = string | number | bigint
+
+/** Who acts (`actor`) and whose data is worked on (`principal`). */
+export interface Identity {
+  readonly actor: Entity
+  readonly principal: Entity
+}
+
+const KIND = /^[a-z][a-z0-9_]{0,62}$/
+// The control characters of PostgreSQL's [[:cntrl:]]: C0, DEL and C1.
+// eslint-disable-next-line no-control-regex
+const CONTROL = /[\u0000-\u001f\u007f-\u009f]/
+const LONE_SURROGATE = /\p{Surrogate}/u
+const ID_MAX = 200
+
+/**
+ * Makes a constructor of entities of one kind: `const user = identity('user'); user(42)` gives
+ * `'user:42'`.
+ *
+ * @param kind a kind registered in the database: a lower-case letter, then up to 62 lower-case
+ *   letters, digits or underscores
+ * @throws TenantryError `TN_IDENTITY_INVALID`, here for a bad kind, in the constructor for a bad id
+ */
+export function identity<const Kind extends string>(kind: Kind): (id: EntityId) => Entity<Kind> {
+  assertKind(kind)
+  return (id) => {
+    const text = idText(id)
+    assertId(text)
+    return `${kind}:${text}`
+  }
+}
+
+/**
+ * Checks the text form of an entity by the rule the database has.
+ *
+ * @throws TenantryError `TN_IDENTITY_INVALID` with the reason
+ */
+export function parseEntity(text: unknown): { entity: Entity; kind: string; id: string } {
+  if (typeof text !== 'string') throw invalid(`an entity is a string 'kind:id', not ${typeof text}`)
+  const colon = text.indexOf(':')
+  if (colon < 0) throw invalid(`an entity is written 'kind:id'; there is no colon in ${show(text)}`)
+  const kind = text.slice(0, colon)
+  const id = text.slice(colon + 1)
+  assertKind(kind)
+  assertId(id)
+  return { entity: text as Entity, kind, id }
+}
+
+/**
+ * The identity of somebody who works on their own data, or on `principal`'s.
+ *
+ * @throws TenantryError `TN_IDENTITY_INVALID`
+ */
+export function identityOf(actor: Entity, principal: Entity = actor): Identity {
+  parseEntity(actor)
+  if (principal !== actor) parseEntity(principal)
+  return Object.freeze({ actor, principal })
+}
+
+/** Whether both name the same actor and principal. */
+export function sameIdentity(a: Identity, b: Identity): boolean {
+  return a === b || (a.actor === b.actor && a.principal === b.principal)
+}
+
+/** A key for caches. Entities hold no control characters, so the separator is unambiguous. */
+export function identityKey(who: Identity): string {
+  return who.actor === who.principal ? who.actor : `${who.actor}\n${who.principal}`
+}
+
+function assertKind(kind: string): void {
+  if (!KIND.test(kind)) {
+    throw invalid(
+      `a kind is a lower-case letter and up to 62 letters, digits or underscores, not ${show(kind)}`,
+    )
+  }
+}
+
+function assertId(id: string): void {
+  // The database counts characters, not UTF-16 units.
+  const length = id.length > ID_MAX ? [...id].length : id.length
+  if (length === 0) throw invalid('an id must not be empty')
+  if (length > ID_MAX)
+    throw invalid(`an id has at most ${ID_MAX} characters; this one has ${length}`)
+  if (CONTROL.test(id)) throw invalid('an id must not contain control characters')
+  // A lone surrogate would become U+FFFD in UTF-8, and two different ids would become one.
+  if (LONE_SURROGATE.test(id)) throw invalid('an id must be well-formed Unicode')
+}
+
+function idText(id: EntityId): string {
+  if (typeof id === 'string') return id
+  if (typeof id === 'bigint') return id.toString()
+  if (typeof id === 'number' && Number.isSafeInteger(id)) return String(id)
+  throw invalid(`an id is a string, a bigint or a safe integer, not ${show(id)}`)
+}
+
+function show(value: unknown): string {
+  const text = typeof value === 'string' ? JSON.stringify(value) : String(value)
+  return text.length > 80 ? `${text.slice(0, 80)}…` : text
+}
+
+function invalid(reason: string): TenantryError {
+  return new TenantryError('TN_IDENTITY_INVALID', `Not an identity: ${reason}.`)
+}

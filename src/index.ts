@@ -1,0 +1,17 @@
+export {
+  AccessError,
+  ConstraintError,
+  isTenantryError,
+  TenantryError,
+  ZeroRowsError,
+  type TenantryErrorCode,
+} from './errors.js'
+export { deriveSigningKey, mintCredential, type SigningKey } from './credential.js'
+export { identity, parseEntity, type Entity, type EntityId, type Identity } from './identity.js'
+export { tenantry, type AsOptions, type Tenantry } from './runtime/tenantry.js'
+export type { TenantryOptions } from './runtime/options.js'
+export type { Session, SessionApi } from './runtime/session.js'
+export type { IsolationLevel, TransactionOptions } from './runtime/transaction.js'
+export type { InsertManyOptions, TableName } from './runtime/insert-many.js'
+export type { TenantrySchema, AccessorsOf } from './accessors/schema.js'
+export type { Executor, QueryRows } from './accessors/executor.js'
