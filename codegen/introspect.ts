@@ -1,5 +1,5 @@
 import type { ClientBase } from 'pg'
-import { catalogSql, pinnedSettings, probeSql } from './catalog-sql.js'
+import { catalogSql, pinnedSettings, probeSql } from './catalog/query.js'
 import { CodegenError } from './errors.js'
 import type { Snapshot } from './snapshot.js'
 

@@ -92,9 +92,7 @@ function generateOptions({ schema, role, camel }: Options): GenerateOptions {
 }
 
 /** Loaded late: the compiler behind it is large, and the other commands do not need it. */
-function generator(): Promise<typeof import('../../codegen/index.js')> {
-  return import('../../codegen/index.js')
-}
+const generator = () => import('../../codegen/index.js')
 
 function report(line: string): void {
   process.stderr.write(`${line}\n`)
