@@ -13,9 +13,9 @@ export interface Identity {
 }
 
 const KIND = /^[a-z][a-z0-9_]{0,62}$/
-// The control characters of PostgreSQL's [[:cntrl:]]: C0, DEL and C1.
+// The database refuses these, and no others (NUL cannot reach it at all).
 // eslint-disable-next-line no-control-regex
-const CONTROL = /[\u0000-\u001f\u007f-\u009f]/
+const CONTROL = /[\u0000-\u001f\u007f]/
 const LONE_SURROGATE = /\p{Surrogate}/u
 const ID_MAX = 200
 

@@ -1,4 +1,9 @@
-import { deriveSigningKey, credentialSource, type CredentialSource } from '../credential.js'
+import {
+  credentialSource,
+  deriveSigningKey,
+  mintCredential,
+  type CredentialSource,
+} from '../credential.js'
 import { contextError, TenantryError } from '../errors.js'
 import { identityKey, type Identity } from '../identity.js'
 import { LruMap } from './lru.js'
@@ -43,12 +48,16 @@ export function contexts(options: ContextOptions): Contexts {
   const signing = deriveSigningKey(options.secret)
   const ttl = options.contextTtl
   const passes = new LruMap<string, { statement: ContextStatement; until: number }>(PASSES)
+  let audience: string | undefined
   let credential: CredentialSource | undefined
   let pending: Promise<void> | undefined
 
-  const useAudience = (audience: string): void => {
-    credential = credentialSource(signing, audience, options.credentialTtl)
+  const useAudience = (name: string): void => {
+    audience = name
+    credential = credentialSource(signing, name, options.credentialTtl)
   }
+  // A pass ends with the credential it was given for, so that one is made to outlast it.
+  const lifetimeForPass = Math.max(options.credentialTtl, ttl + 10)
   if (options.audience !== undefined) useAudience(options.audience)
 
   return {
@@ -64,7 +73,9 @@ export function contexts(options: ContextOptions): Contexts {
       return pending
     },
     statement(who) {
-      if (!credential) throw new TenantryError('TN_CONFIG', 'The audience is not known yet.')
+      if (audience === undefined || !credential) {
+        throw new TenantryError('TN_CONFIG', 'The audience is not known yet.')
+      }
       if (ttl === 0) return { text: ENTER, values: [credential(who)], byPass: false }
       const key = identityKey(who)
       const now = performance.now()
@@ -72,7 +83,13 @@ export function contexts(options: ContextOptions): Contexts {
       if (pass && now < pass.until) return pass.statement
       return {
         text: ENTER_FOR_PASS,
-        values: [credential(who), String(ttl)],
+        values: [
+          mintCredential(signing, who, {
+            audience,
+            expiresAt: Math.ceil(Date.now() / 1000) + lifetimeForPass,
+          }),
+          String(ttl),
+        ],
         byPass: false,
         onValue(value) {
           // Counted from before the request, so that it ends here before it ends there.
