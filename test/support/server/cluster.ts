@@ -84,9 +84,8 @@ function placeExtension(major: Major, programs: Programs, folder: string) {
   const none = { bin: programs.bin, extra: {}, installs: 'script' as Installs }
   if (extensionFiles().length === 0) return none
   if (major >= 18) {
-    const share = join(folder, 'share')
-    copyExtensionFiles(join(share, 'extension'))
-    const extra = { extension_control_path: `'${share}:$system'` }
+    copyExtensionFiles(join(folder, 'extension'))
+    const extra = { extension_control_path: `'${folder}:$system'` }
     return { bin: programs.bin, extra, installs: 'extension' as Installs }
   }
   if (programs.home === null) return none

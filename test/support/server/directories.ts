@@ -1,4 +1,12 @@
-import { accessSync, chownSync, constants, existsSync, mkdirSync, mkdtempSync } from 'node:fs'
+import {
+  accessSync,
+  chmodSync,
+  chownSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+} from 'node:fs'
 import { statfsSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -53,7 +61,8 @@ function isWritable(folder: string): boolean {
 export function cacheDirectory(account: Account | null): string {
   const uid = process.getuid?.() ?? 0
   const folder = join(temporaryRoot(account), `tenantry-programs-${uid}`)
-  mkdirSync(folder, { recursive: true, mode: 0o755 })
+  const isNew = mkdirSync(folder, { recursive: true }) !== undefined
+  if (isNew) chmodSync(folder, 0o755) // whatever the umask says
   const { uid: owner, mode } = statSync(folder)
   if (owner !== uid || (mode & 0o022) !== 0) {
     throw new Error(`${folder} can be written by others: remove it, then run again`)

@@ -17,6 +17,7 @@ export function extensionFiles(): string[] {
 /** Copies the built files into `folder`, readable by the account of the server. */
 export function copyExtensionFiles(folder: string): void {
   mkdirSync(folder, { recursive: true })
+  chmodSync(folder, 0o755) // whatever the umask says
   for (const name of extensionFiles()) {
     copyFileSync(join(source, name), join(folder, name))
     chmodSync(join(folder, name), 0o644)
