@@ -1,0 +1,1 @@
+\echo Use "CREATE EXTENSION tenantry CASCADE" to load this file. \quit

@@ -1,0 +1,59 @@
+-- Everything below is made BY tenantry_owner, so that no function ever belongs to the installer: a definer
+-- function of a superuser would bypass row-level security. An installer who is not a superuser becomes a member
+-- for this transaction only; 90-end takes that back.
+do $become$
+begin
+  perform set_config('tenantry.installer', current_user, true);
+  if not (select r.rolsuper from pg_catalog.pg_roles r where r.rolname = current_user) then
+    begin
+      if current_setting('server_version_num')::integer >= 160000 then
+        execute format('grant tenantry_owner to %I with set true, inherit false', current_user);
+      else
+        execute format('grant tenantry_owner to %I', current_user);
+      end if;
+    exception
+      when insufficient_privilege then
+        raise exception '% may not act as tenantry_owner, which another installer has made', current_user
+          using hint = format('A superuser runs: grant tenantry_owner, tenantry_user, tenantry_admin to %I with admin option;', current_user);
+    end;
+    execute format('grant create on database %I to tenantry_owner', current_database());
+  end if;
+end
+$become$;
+
+create schema tenantry authorization tenantry_owner;
+create schema tenantry_private authorization tenantry_owner;
+
+-- pgcrypto may stand in any schema, and @extschema:name@ exists from 16 on only, so it is looked up. A schema in
+-- which others may create would let them slip in a function of a better matching signature.
+do $pgcrypto$
+declare
+  home name;
+begin
+  select n.nspname
+    into home
+    from pg_catalog.pg_extension e
+    join pg_catalog.pg_namespace n on n.oid = e.extnamespace
+   where e.extname = 'pgcrypto';
+  if home is null then
+    raise exception 'tenantry needs the extension pgcrypto'
+      using hint = 'Run: create extension pgcrypto; and install tenantry again.';
+  end if;
+  if has_schema_privilege('public', home, 'create') then
+    raise exception 'pgcrypto stands in schema %, in which everybody may create functions', home
+      using hint = format('Run: revoke create on schema %I from public; and install tenantry again.', home);
+  end if;
+  if not has_schema_privilege('tenantry_owner', home, 'usage') then
+    execute format('grant usage on schema %I to tenantry_owner', home);
+  end if;
+  perform set_config('tenantry.pgcrypto', home, true);
+end
+$pgcrypto$;
+
+set local role tenantry_owner;
+set local check_function_bodies = on;
+
+comment on schema tenantry is 'tenantry: multi-tenant isolation in the database. The functions that people call.';
+comment on schema tenantry_private is 'tenantry: registry, keys and the halves of functions that nobody calls by hand.';
+grant usage on schema tenantry to public;
+grant usage on schema tenantry_private to tenantry_user, tenantry_admin;

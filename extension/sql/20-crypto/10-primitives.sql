@@ -1,0 +1,36 @@
+-- The only functions of pgcrypto that tenantry uses, under names of its own: created here because pgcrypto's schema is
+-- known at installation only, and called once, because a function body is not checked before its first call.
+do $primitives$
+declare
+  home name := current_setting('tenantry.pgcrypto');
+begin
+  execute format($sql$
+    create function tenantry_private.hmac_sha256(message bytea, key bytea)
+    returns bytea
+    language sql immutable parallel safe
+    as $body$ select %1$I.hmac(message, key, 'sha256') $body$
+  $sql$, home);
+  execute format($sql$
+    create function tenantry_private.random_bytes(count integer)
+    returns bytea
+    language sql volatile parallel safe
+    as $body$ select %1$I.gen_random_bytes(count) $body$
+  $sql$, home);
+
+  -- RFC 4231, test case 2.
+  if tenantry_private.hmac_sha256(convert_to('what do ya want for nothing?', 'UTF8'), convert_to('Jefe', 'UTF8'))
+     <> '\x5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843' then
+    raise exception 'pgcrypto in schema % does not compute HMAC-SHA-256', home
+      using hint = 'Reinstall pgcrypto: drop extension pgcrypto; create extension pgcrypto;';
+  end if;
+  if octet_length(tenantry_private.random_bytes(32)) <> 32 then
+    raise exception 'pgcrypto in schema % does not make random bytes', home
+      using hint = 'Reinstall pgcrypto: drop extension pgcrypto; create extension pgcrypto;';
+  end if;
+end
+$primitives$;
+
+-- No pinned search_path on these two: everything in them is qualified, and a SET clause would keep the planner
+-- from inlining them into the functions that call them.
+comment on function tenantry_private.hmac_sha256(bytea, bytea) is 'HMAC-SHA-256 (RFC 2104) by pgcrypto.';
+comment on function tenantry_private.random_bytes(integer) is 'Cryptographically strong random bytes by pgcrypto.';

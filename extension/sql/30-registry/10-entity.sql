@@ -1,0 +1,21 @@
+-- An entity is anything that owns rows or acts, written kind:id everywhere. The kind is never guessed: with bigint
+-- keys user 1 and org 1 always coexist, and elizaOS gives an agent, its room and its world one uuid.
+create domain tenantry.entity as text
+  constraint entity_is_kind_and_id check (value ~ '^[a-z][a-z0-9_]{0,62}:[^\x01-\x1f\x7f]{1,200}$');
+
+comment on domain tenantry.entity is
+  'kind:id, such as user:6f1c… or org:42. kind: a lower-case letter, then letters, digits, underscores, at most 63. id: 1 to 200 characters, no control characters.';
+
+create function tenantry_private.kind_of(entity text)
+returns text
+language sql immutable parallel safe
+return substr(entity, 1, strpos(entity, ':') - 1);
+
+comment on function tenantry_private.kind_of(text) is 'The kind of an entity.';
+
+create function tenantry_private.id_of(entity text)
+returns text
+language sql immutable parallel safe
+return substr(entity, strpos(entity, ':') + 1);
+
+comment on function tenantry_private.id_of(text) is 'The id of an entity, as text.';

@@ -1,0 +1,109 @@
+-- Who may set things up. Membership of tenantry_admin is cluster-wide and therefore not enough by itself: the login must
+-- be allowed in this database. session_user is asked, not current_user, which inside a definer function is its owner.
+create function tenantry_private.is_admin()
+returns boolean
+language plpgsql stable security definer
+set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
+as $$
+begin
+  return exists (
+    select
+      from pg_catalog.pg_roles r
+     where r.rolname = session_user
+       and (r.rolsuper
+            or exists (
+               select
+                 from tenantry_private.allowed_roles a
+                where a.role_name = r.rolname
+                  and a.role_oid = r.oid
+                  and a.granted_as = 'admin')));
+end
+$$;
+
+comment on function tenantry_private.is_admin() is 'Whether the login of this session may set isolation up in this database.';
+
+create function tenantry_private.require_admin(action text)
+returns void
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if not tenantry_private.is_admin() then
+    raise exception '% may not % in database %', session_user, action, current_database()
+      using errcode = '42501',
+            hint = format('A superuser or a tenantry admin runs: select * from tenantry.allow(%L, ''admin'');', session_user);
+  end if;
+end
+$$;
+
+comment on function tenantry_private.require_admin(text) is 'Raises 42501 unless the session''s login is a tenantry admin of this database.';
+
+create function tenantry_private.setting(name text, otherwise text)
+returns text
+language sql stable
+set search_path = pg_catalog, pg_temp
+return coalesce((select s.value from tenantry_private.settings s where s.setting = name), otherwise);
+
+comment on function tenantry_private.setting(text, text) is 'A setting of this database, or the default that is given.';
+
+create function tenantry.configure(setting text, value text)
+returns void
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
+as $$
+#variable_conflict use_variable
+begin
+  perform tenantry_private.require_admin('change tenantry''s settings');
+  if setting is null or setting not in ('audience', 'on_missing_context', 'context_lifetime') then
+    raise exception 'there is no setting %', coalesce(quote_literal(setting), 'null')
+      using errcode = '22023', hint = 'Settings: audience, on_missing_context, context_lifetime.';
+  end if;
+  if value is null then
+    delete from tenantry_private.settings s where s.setting = configure.setting;
+    return;
+  end if;
+  if setting = 'on_missing_context' and value not in ('empty', 'error') then
+    raise exception 'on_missing_context cannot be %', quote_literal(value)
+      using errcode = '22023', hint = 'Use empty (no rows, the default) or error (SQLSTATE TN001).';
+  end if;
+  if setting = 'context_lifetime' and value::interval not between interval '1 second' and interval '1 day' then
+    raise exception 'context_lifetime must lie between 1 second and 1 day'
+      using errcode = '22023', hint = 'The default is 1 hour.';
+  end if;
+  insert into tenantry_private.settings as s (setting, value)
+  values (setting, value)
+      on conflict on constraint settings_pkey do update set value = excluded.value;
+end
+$$;
+
+comment on function tenantry.configure(text, text) is
+  'Changes a setting of this database; null restores its default. audience: what credentials must name (default: the database''s name). on_missing_context: empty (default) or error. context_lifetime: how long a context may live within its transaction (interval, default 1 hour). Errors: 22023, 42501.';
+
+create function tenantry.audience()
+returns text
+language plpgsql stable security definer
+set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
+as $$
+begin
+  return tenantry_private.setting('audience', current_database());
+end
+$$;
+
+comment on function tenantry.audience() is 'What the claim `aud` of a credential for this database must be. Default: the database''s name.';
+
+create function tenantry.version()
+returns text
+language sql immutable parallel safe
+set search_path = pg_catalog, pg_temp
+return '@version@';
+
+comment on function tenantry.version() is 'The version of tenantry that is installed.';

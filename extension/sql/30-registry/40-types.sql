@@ -1,0 +1,48 @@
+-- Ids are compared in the column's own type. These types have an equality that is exact, leakproof and cheap; char(n)
+-- and domains with a length would cut an id when it is cast, citext would make two ids one, numeric equality leaks.
+create function tenantry_private.base_type(column_type oid)
+returns regtype
+language sql stable
+return (
+  with recursive chain (type_oid, kind, base) as (
+    select t.oid, t.typtype, t.typbasetype from pg_catalog.pg_type t where t.oid = column_type
+    union all
+    select t.oid, t.typtype, t.typbasetype from chain join pg_catalog.pg_type t on t.oid = chain.base where chain.kind = 'd')
+  select type_oid::regtype from chain where kind <> 'd');
+
+comment on function tenantry_private.base_type(oid) is 'The type below any domains.';
+
+create function tenantry_private.id_cast(column_type oid)
+returns text
+language sql stable
+return case tenantry_private.base_type(column_type)
+         when 'uuid'::regtype              then 'uuid'
+         when 'bigint'::regtype            then 'bigint'
+         when 'integer'::regtype           then 'integer'
+         when 'smallint'::regtype          then 'smallint'
+         when 'text'::regtype              then 'text'
+         when 'character varying'::regtype then 'text'
+       end;
+
+comment on function tenantry_private.id_cast(oid) is 'The type an id is cast to before it is compared with a column; null for a type that cannot hold ids.';
+
+create function tenantry_private.column_type(relation regclass, column_name name)
+returns oid
+language sql stable
+return (
+  select a.atttypid
+    from pg_catalog.pg_attribute a
+   where a.attrelid = relation and a.attname = column_name and a.attnum > 0 and not a.attisdropped);
+
+comment on function tenantry_private.column_type(regclass, name) is 'Type of a column; null if there is no such column.';
+
+create function tenantry_private.refuse(message text, hint text)
+returns void
+language plpgsql
+as $$
+begin
+  raise exception using errcode = 'TN011', message = message, hint = hint;
+end
+$$;
+
+comment on function tenantry_private.refuse(text, text) is 'Raises TN011: set-up refused. The hint is the next command.';

@@ -1,0 +1,92 @@
+-- Keeps the registry in step with the application's table. Row triggers, because they are cloned to every partition and
+-- see COPY; ENABLE ALWAYS, so that session_replication_role = replica does not make the registry stale.
+create function tenantry_private.follow_kind()
+returns trigger
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
+as $$
+declare
+  the_kind     constant text := tg_argv[0];
+  id_column    constant text := tg_argv[1];
+  owner_column constant text := nullif(tg_argv[2], '');
+  its_owner    constant text := nullif(tg_argv[3], '');
+  old_row      jsonb;
+  new_row      jsonb;
+begin
+  if tg_op = 'TRUNCATE' then
+    update tenantry_private.entities e set gone_at = now() where e.kind = the_kind and e.gone_at is null;
+    return null;
+  end if;
+  if tg_op <> 'INSERT' then
+    old_row := to_jsonb(old);
+  end if;
+  if tg_op <> 'DELETE' then
+    new_row := to_jsonb(new);
+  end if;
+  if tg_op = 'UPDATE' and old_row ->> id_column is not distinct from new_row ->> id_column then
+    update tenantry_private.entities e
+       set owner_kind = case when new_row ->> owner_column is not null then its_owner end,
+           owner_id   = new_row ->> owner_column
+     where e.kind = the_kind
+       and e.id = new_row ->> id_column
+       and e.owner_id is distinct from new_row ->> owner_column;
+    return null;
+  end if;
+  if tg_op <> 'INSERT' then
+    update tenantry_private.entities e set gone_at = now() where e.kind = the_kind and e.id = old_row ->> id_column;
+  end if;
+  if tg_op <> 'DELETE' and new_row ->> id_column is not null then
+    perform tenantry_private.record_entities(the_kind, array[new_row ->> id_column], its_owner, array[new_row ->> owner_column]);
+  end if;
+  return null;
+end
+$$;
+
+comment on function tenantry_private.follow_kind() is
+  'Trigger on the table of a kind: records births, deaths and changes of owner. Arguments: kind, id column, owner column, owner kind.';
+
+create function tenantry_private.record_entities(the_kind text, ids text[], the_owner_kind text, owners text[])
+returns bigint
+language plpgsql volatile
+as $$
+declare
+  recorded bigint;
+begin
+  perform tenantry_private.check_id(id) from unnest(ids) as id;
+  insert into tenantry_private.entities as e (kind, id, owner_kind, owner_id)
+  select the_kind, new.id, case when new.owner is not null then the_owner_kind end, new.owner
+    from unnest(ids, owners) as new (id, owner)
+      on conflict (kind, id) do update
+     set owner_kind = excluded.owner_kind,
+         owner_id   = excluded.owner_id,
+         -- A row that was moved to another partition is deleted and inserted in one transaction: the same life. Any
+         -- other return of an id is a new life and starts without what the old one was given.
+         serial        = case when e.gone_at is null or e.gone_at = now() then e.serial
+                              else nextval(pg_get_serial_sequence('tenantry_private.entities', 'serial')) end,
+         registered_at = case when e.gone_at is null or e.gone_at = now() then e.registered_at else now() end,
+         gone_at       = null
+   where e.gone_at is not null
+      or (e.owner_kind, e.owner_id) is distinct from (excluded.owner_kind, excluded.owner_id);
+  get diagnostics recorded = row_count;
+  return recorded;
+end
+$$;
+
+comment on function tenantry_private.record_entities(text, text[], text, text[]) is 'Records entities of a kind with their owners; returns how many were new or changed.';
+
+create function tenantry_private.check_id(id text)
+returns void
+language plpgsql immutable
+as $$
+begin
+  if id is null or id !~ '^[^\x01-\x1f\x7f]{1,200}$' then
+    raise exception 'an id must have 1 to 200 characters and no control characters: %', coalesce(quote_literal(left(id, 200)), 'null')
+      using errcode = '22023', hint = 'Only such ids can be written as kind:id.';
+  end if;
+end
+$$;
+
+comment on function tenantry_private.check_id(text) is 'Raises 22023 for a text that cannot be the id of an entity.';

@@ -1,0 +1,149 @@
+create function tenantry_private.record_allowed(login_role name, as_what text, allowed boolean)
+returns void
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
+as $$
+declare
+  routine text;
+begin
+  perform tenantry_private.require_admin('allow roles');
+  if allowed then
+    insert into tenantry_private.allowed_roles as a (role_name, role_oid, granted_as)
+    select r.rolname, r.oid, as_what from pg_catalog.pg_roles r where r.rolname = login_role
+        on conflict on constraint allowed_roles_pkey do update set role_oid = excluded.role_oid;
+  else
+    delete from tenantry_private.allowed_roles a where a.role_name = login_role and a.granted_as = as_what;
+    delete from tenantry_private.bound_roles b where b.role_name = login_role and as_what = 'user';
+  end if;
+  if as_what = 'user' and exists (select from pg_catalog.pg_roles r where r.rolname = login_role) then
+    foreach routine in array array['tenantry.enter(text)', 'tenantry.enter_session(text, interval)', 'tenantry_private.enter_for_pass(text, integer)'] loop
+      execute format(case when allowed then 'grant execute on function %s to %I' else 'revoke execute on function %s from %I' end, routine, login_role);
+    end loop;
+  end if;
+end
+$$;
+
+comment on function tenantry_private.record_allowed(name, text, boolean) is 'The definer half of tenantry.allow() and tenantry.disallow().';
+
+-- What allow() does to the role and the database, beside the registry.
+create function tenantry_private.allow_plan(login_role name, grant_as text)
+returns table (statement text, lock text)
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  group_role constant text := 'tenantry_' || grant_as;
+  path       text;
+begin
+  if not exists (
+       select
+         from pg_catalog.pg_auth_members m
+        where m.roleid = to_regrole(group_role) and m.member = to_regrole(quote_ident(login_role))
+          and coalesce((to_jsonb(m) ->> 'inherit_option')::boolean, true)) then
+    statement := format('grant %I to %I', group_role, login_role);
+    return next;
+  end if;
+  if grant_as <> 'user' then
+    return;
+  end if;
+  -- A temporary table left on a pooled connection would shadow the real one for whoever comes next.
+  if has_database_privilege('public', current_database(), 'temporary') then
+    statement := format('revoke temporary on database %I from public', current_database());
+    return next;
+  end if;
+  if has_database_privilege(login_role, current_database(), 'temporary')
+     and not has_database_privilege('public', current_database(), 'temporary') then
+    statement := format('revoke temporary on database %I from %I', current_database(), login_role);
+    return next;
+  end if;
+  select substr(setting, 13)
+    into path
+    from pg_catalog.pg_db_role_setting s
+   cross join unnest(s.setconfig) as setting
+   where setting like 'search\_path=%'
+     and s.setrole in (0, to_regrole(quote_ident(login_role)))
+     and s.setdatabase in (0, (select d.oid from pg_catalog.pg_database d where d.datname = current_database()))
+   order by s.setrole <> 0 desc, s.setdatabase <> 0 desc
+   limit 1;
+  path := coalesce(path, '"$user", public');
+  if path !~ '(^|, *)pg_temp$' then
+    statement := format('alter role %I in database %I set search_path = %s', login_role, current_database(),
+                   concat_ws(', ', nullif(regexp_replace(path, '(^|, *)pg_temp(?=,|$)', '', 'g'), ''), 'pg_temp'));
+    return next;
+  end if;
+end
+$$;
+
+comment on function tenantry_private.allow_plan(name, text) is 'The statements that tenantry.allow() carries out.';
+
+create function tenantry.allow(login_role name, grant_as text default 'user', dry_run boolean default false)
+returns table (step integer, statement text, lock text)
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  login   record;
+  planned record;
+begin
+  perform tenantry_private.require_admin('allow roles');
+  if grant_as is null or grant_as not in ('user', 'admin') then
+    perform tenantry_private.refuse(format('a role is allowed as user or as admin, not as %s', coalesce(quote_literal(grant_as), 'null')),
+      'For an application or a person: select * from tenantry.allow(''<role>'');');
+  end if;
+  select r.rolsuper, r.rolbypassrls, r.rolname,
+         exists (select from tenantry_private.table_owner_roles() o where pg_has_role(r.oid, o, 'member')) as owns
+    into login
+    from pg_catalog.pg_roles r
+   where r.rolname = login_role;
+  if not found then
+    perform tenantry_private.refuse(format('there is no role %s', coalesce(quote_ident(login_role), 'null')),
+      format('Run: create role %I login; first.', coalesce(login_role, 'app_runtime')));
+  end if;
+  if login_role ~ '^tenantry_(owner|engine|facade|reach|user|admin|maintenance)$' then
+    perform tenantry_private.refuse(format('%s is one of tenantry''s own roles', login_role), 'Allow a login role of the application instead.');
+  end if;
+  if grant_as = 'user' and (login.rolsuper or login.rolbypassrls) then
+    perform tenantry_private.refuse(
+      format('row-level security does not bind %I, which %s', login_role, case when login.rolsuper then 'is a superuser' else 'has BYPASSRLS' end),
+      'Make an ordinary role for the application: create role app_runtime login; select * from tenantry.allow(''app_runtime'');');
+  end if;
+  if grant_as = 'user' and login.owns then
+    perform tenantry_private.refuse(
+      format('%I owns protected tables, or may become their owner, and can take every protection away', login_role),
+      'Make another role for the application: create role app_runtime login; select * from tenantry.allow(''app_runtime'');');
+  end if;
+
+  step := 0;
+  for planned in select p.statement, p.lock from tenantry_private.allow_plan(login_role, grant_as) p loop
+    step      := step + 1;
+    statement := planned.statement;
+    lock      := planned.lock;
+    if not dry_run then
+      execute statement;
+    end if;
+    return next;
+  end loop;
+  if not dry_run then
+    perform tenantry_private.record_allowed(login_role, grant_as, true);
+  end if;
+end
+$$;
+
+comment on function tenantry.allow(name, text, boolean) is
+  'Lets a login role work in this database: as user (application or person) or as admin (DBA). Grants the group and the right to enter, takes TEMPORARY from PUBLIC and ends the role''s search_path in pg_temp. Returns the statements carried out; dry_run only shows them. Errors: 42501, TN011.';
+
+create function tenantry.disallow(login_role name, grant_as text default 'user')
+returns void
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform tenantry_private.record_allowed(login_role, grant_as, false);
+end
+$$;
+
+comment on function tenantry.disallow(name, text) is
+  'Ends a role''s right to work in this database, and its binding. Its membership of the group, which other databases of the cluster may need, stays. Error: 42501.';

@@ -1,0 +1,80 @@
+-- What policies ask. Called as (select tenantry.principal(…)), hence once per statement and never per row.
+create function tenantry.principal(kind text, privilege text default 'select')
+returns text
+language plpgsql stable parallel safe security definer
+set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
+as $$
+declare
+  context constant text[] := tenantry_private.open_context();
+begin
+  if starts_with(context[6], kind || ':') and strpos(context[4], ',' || privilege || ',') > 0 then
+    return substr(context[6], length(kind) + 2);
+  end if;
+  return null;
+end
+$$;
+
+comment on function tenantry.principal(text, text) is
+  'The id of the entity whose data this session works on, if it is of this kind and the context leaves this privilege; else null. kind: as registered. privilege: select (default), insert, update, delete, decrypt or delegate. Errors: TN001 (on_missing_context = error), TN002, TN003.';
+
+create function tenantry.actor()
+returns text
+language plpgsql stable parallel safe security definer
+set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
+as $$
+begin
+  return (tenantry_private.open_context())[5];
+end
+$$;
+
+comment on function tenantry.actor() is 'The entity that is there, as kind:id; null without a context. Errors: TN001 (on_missing_context = error), TN002, TN003.';
+
+create function tenantry.may(privilege text)
+returns boolean
+language plpgsql stable parallel safe security definer
+set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
+as $$
+begin
+  if privilege is null or strpos(tenantry_private.all_privileges(), ',' || privilege || ',') = 0 then
+    raise exception 'there is no privilege %', coalesce(quote_literal(privilege), 'null')
+      using errcode = '22023', hint = 'Privileges: select, insert, update, delete, decrypt, delegate.';
+  end if;
+  return coalesce(strpos((tenantry_private.open_context())[4], ',' || privilege || ',') > 0, false);
+end
+$$;
+
+comment on function tenantry.may(text) is
+  'Whether the context leaves a privilege on the principal''s data: select, insert, update, delete, decrypt or delegate. Errors: 22023, TN001 (on_missing_context = error), TN002, TN003.';
+
+create function tenantry.whoami()
+returns table (actor text, principal text, privileges text[], source text, expires_at timestamptz, login_role name)
+language plpgsql stable security definer
+set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
+as $$
+declare
+  context constant text[] := tenantry_private.open_context();
+begin
+  actor      := context[5];
+  principal  := context[6];
+  privileges := string_to_array(trim(both ',' from context[4]), ',');
+  source     := coalesce(context[7], 'none');
+  expires_at := timestamptz '2000-01-01 00:00:00+00' + ('x' || nullif(context[3], ''))::bit(64)::bigint * interval '1 microsecond';
+  login_role := session_user;
+  return next;
+end
+$$;
+
+comment on function tenantry.whoami() is
+  'One row: who acts, whose data this session works on, with which privileges, where that comes from (context, session, role, assumed or none), until when, and the login role. Errors: TN001 (on_missing_context = error), TN002, TN003.';

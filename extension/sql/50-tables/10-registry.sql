@@ -1,0 +1,136 @@
+create view tenantry.tables as
+select t.relation, n.nspname as schema_name, c.relname as table_name, t.class, t.owner_column, t.owner_kind,
+       t.owner_from, t.parent, t.unchecked_references, t.writers, t.reason, t.declared_by, t.declared_at
+  from tenantry_private.tables t
+  join pg_catalog.pg_class c on c.oid = t.relation
+  join pg_catalog.pg_namespace n on n.oid = c.relnamespace;
+
+comment on view tenantry.tables is 'How each application table is isolated: owned, by_parent, shared or exempt.';
+
+create view tenantry.schemas as
+select s.schema_name, s.migration_role from tenantry_private.schemas s;
+
+comment on view tenantry.schemas is 'Schemas that tenantry manages, and the role that migrations run as.';
+
+-- A declaration passes between the halves of protect() as one row of the registry.
+create function tenantry_private.declared(target regclass)
+returns tenantry_private.tables
+language plpgsql stable security definer
+set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
+as $$
+declare
+  declaration tenantry_private.tables;
+begin
+  select * into declaration from tenantry_private.tables t where t.relation = target;
+  return declaration;
+end
+$$;
+
+comment on function tenantry_private.declared(regclass) is 'The declaration of a table; null if there is none.';
+
+create function tenantry_private.record_table(declaration tenantry_private.tables)
+returns void
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
+as $$
+begin
+  perform tenantry_private.require_admin('declare how tables are isolated');
+  insert into tenantry_private.tables as t
+         (relation, class, owner_column, owner_kind, owner_from, parent, unchecked_references, writers, reason, before)
+  values (declaration.relation, declaration.class, declaration.owner_column, declaration.owner_kind, declaration.owner_from,
+          declaration.parent, declaration.unchecked_references, declaration.writers, declaration.reason, declaration.before)
+      on conflict (relation) do update
+     set class                = excluded.class,
+         owner_column         = excluded.owner_column,
+         owner_kind           = excluded.owner_kind,
+         owner_from           = excluded.owner_from,
+         parent               = excluded.parent,
+         unchecked_references = excluded.unchecked_references,
+         writers              = excluded.writers,
+         reason               = excluded.reason;
+end
+$$;
+
+comment on function tenantry_private.record_table(tenantry_private.tables) is 'Writes a declaration: the definer half of protect(), share() and exempt().';
+
+create function tenantry_private.forget_table(target regclass)
+returns void
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
+as $$
+declare
+  the_tag text;
+begin
+  perform tenantry_private.require_admin('declare how tables are isolated');
+  delete from tenantry_private.tables t where t.relation = target returning t.tag into the_tag;
+  execute format('drop function if exists tenantry_private.%I()', 'check_references_' || the_tag);
+  execute format('drop function if exists tenantry_private.%I()', 'fill_owner_' || the_tag);
+  perform tenantry_private.refresh_table_owners();
+end
+$$;
+
+comment on function tenantry_private.forget_table(regclass) is 'Forgets a declaration and the trigger functions made for it.';
+
+create function tenantry_private.refresh_table_owners()
+returns void
+language plpgsql volatile
+as $$
+begin
+  delete from tenantry_private.table_owners o
+   where not exists (
+         select
+           from tenantry_private.tables t
+           join pg_catalog.pg_class c on c.oid = t.relation
+          where t.class in ('owned', 'by_parent') and c.relowner = o.role_oid);
+  insert into tenantry_private.table_owners (role_oid)
+  select distinct c.relowner
+    from tenantry_private.tables t
+    join pg_catalog.pg_class c on c.oid = t.relation
+   where t.class in ('owned', 'by_parent')
+      on conflict do nothing;
+end
+$$;
+
+comment on function tenantry_private.refresh_table_owners() is 'Brings tenantry_private.table_owners in step with the catalog.';
+
+create function tenantry_private.table_owner_roles()
+returns setof oid
+language plpgsql stable security definer
+set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
+as $$
+begin
+  return query select o.role_oid from tenantry_private.table_owners o;
+end
+$$;
+
+comment on function tenantry_private.table_owner_roles() is 'Roles that own protected tables.';
+
+create function tenantry_private.allowed_logins()
+returns table (role_name name, granted_as text)
+language plpgsql stable security definer
+set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
+as $$
+begin
+  return query
+  select a.role_name, a.granted_as
+    from tenantry_private.allowed_roles a
+    join pg_catalog.pg_roles r on r.oid = a.role_oid and r.rolname = a.role_name;
+end
+$$;
+
+comment on function tenantry_private.allowed_logins() is 'Login roles allowed in this database that still exist.';

@@ -1,0 +1,203 @@
+-- Each plan compares what is there with what was declared and returns only the statements that are missing, so that
+-- protecting twice changes nothing and sync() is the same code.
+
+-- The foreign key that by_parent tables hang on: the one over exactly the columns named.
+create function tenantry_private.parent_key(target regclass, owner_from name[])
+returns pg_catalog.pg_constraint
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  key pg_catalog.pg_constraint;
+begin
+  select c.*
+    into key
+    from pg_catalog.pg_constraint c
+   where c.conrelid = target
+     and c.contype = 'f'
+     and c.conparentid = 0
+     and (select array_agg(a.attname order by a.attname)
+            from pg_catalog.pg_attribute a
+           where a.attrelid = target and a.attnum = any (c.conkey))
+       = (select array_agg(column_name order by column_name) from unnest(owner_from) as column_name)
+   order by c.conname
+   limit 1;
+  return key;
+end
+$$;
+
+comment on function tenantry_private.parent_key(regclass, name[]) is 'The foreign key over exactly these columns; null if there is none.';
+
+create function tenantry_private.column_list(relation regclass, numbers smallint[], prefix text default '')
+returns text
+language sql stable
+set search_path = pg_catalog, pg_temp
+return (
+  select string_agg(prefix || quote_ident(a.attname), ', ' order by position)
+    from unnest(numbers) with ordinality as n (attnum, position)
+    join pg_catalog.pg_attribute a on a.attrelid = relation and a.attnum = n.attnum);
+
+comment on function tenantry_private.column_list(regclass, smallint[], text) is 'Quoted names of columns, in the order of their numbers.';
+
+create function tenantry_private.short_name(relation regclass, suffix text)
+returns name
+language sql stable
+set search_path = pg_catalog, pg_temp
+return (
+  -- 63 bytes is the longest name; multi-byte names are cut by characters until they fit.
+  select max(left(c.relname, length) || '_' || suffix)::name
+    from pg_catalog.pg_class c
+   cross join generate_series(0, length(c.relname)) as length
+   where c.oid = relation
+     and octet_length(left(c.relname, length) || '_' || suffix) <= 63);
+
+comment on function tenantry_private.short_name(regclass, text) is 'A name for something that belongs to a table, at most 63 bytes long.';
+
+-- The tie between a by_parent table and its parent: (foreign key columns, owner) → (key, owner).
+create function tenantry_private.plan_parent(declaration tenantry_private.tables)
+returns table (statement text, lock text)
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  target       constant regclass := declaration.relation;
+  parent       constant tenantry_private.tables := tenantry_private.declared(declaration.parent);
+  key          constant pg_catalog.pg_constraint := tenantry_private.parent_key(target, declaration.owner_from);
+  column_there constant boolean := tenantry_private.column_type(target, declaration.owner_column) is not null;
+  parent_owner smallint;
+  child_owner  smallint;
+  hidden       regclass[];
+  relation     regclass;
+begin
+  select a.attnum into parent_owner
+    from pg_catalog.pg_attribute a where a.attrelid = parent.relation and a.attname = parent.owner_column;
+  select a.attnum into child_owner
+    from pg_catalog.pg_attribute a where a.attrelid = target and a.attname = declaration.owner_column and not a.attisdropped;
+
+  if exists (
+       select
+         from pg_catalog.pg_constraint c
+        where c.conrelid = target and c.contype = 'f' and c.conparentid = 0 and c.confrelid = parent.relation
+          and c.conkey @> (key.conkey || child_owner) and c.conkey <@ (key.conkey || child_owner)
+          and c.confkey @> (key.confkey || parent_owner)) then
+    return;
+  end if;
+
+  if not exists (
+       select
+         from pg_catalog.pg_index i
+        where i.indrelid = parent.relation and i.indisunique and i.indisvalid and i.indimmediate
+          and i.indpred is null and i.indexprs is null
+          and i.indnkeyatts = cardinality(key.confkey) + 1
+          and (i.indkey::smallint[])[0:i.indnkeyatts - 1] @> (key.confkey || parent_owner)) then
+    statement := format('create unique index %I on %s (%s, %I)', tenantry_private.short_name(parent.relation, 'tenantry_owner_key'),
+                   parent.relation, tenantry_private.column_list(parent.relation, key.confkey), parent.owner_column);
+    lock := format('SHARE on %s', parent.relation);
+    return next;
+  end if;
+  if not column_there then
+    -- Without a default: a STABLE default would give every old row to whoever runs this.
+    statement := format('alter table %s add column %I %s', target, declaration.owner_column,
+                   format_type(tenantry_private.column_type(parent.relation, parent.owner_column), null));
+    lock := 'ACCESS EXCLUSIVE';
+    return next;
+  end if;
+
+  -- A table's owner, bound by FORCE, would read nothing. The transaction holds the tables, so nobody notices.
+  hidden := array(
+    select r
+      from unnest(array[parent.relation, target]) as r
+     where row_security_active(r));
+  foreach relation in array hidden loop
+    statement := format('alter table %s no force row level security', relation);
+    lock := format('ACCESS EXCLUSIVE on %s', relation);
+    return next;
+  end loop;
+  statement := format(
+    'update %s c set %I = p.%I from %s p where (%s) = (%s) and c.%I is distinct from p.%I',
+    target, declaration.owner_column, parent.owner_column, parent.relation,
+    tenantry_private.column_list(target, key.conkey, 'c.'), tenantry_private.column_list(parent.relation, key.confkey, 'p.'),
+    declaration.owner_column, parent.owner_column);
+  lock := 'ROW EXCLUSIVE';
+  return next;
+  foreach relation in array hidden loop
+    statement := format('alter table %s force row level security', relation);
+    lock := format('ACCESS EXCLUSIVE on %s', relation);
+    return next;
+  end loop;
+
+  statement := format(
+    'alter table %s add constraint %I foreign key (%s, %I) references %s (%s, %I) on update cascade%s%s',
+    target, tenantry_private.short_name(target, 'tenantry_owner_fkey'),
+    tenantry_private.column_list(target, key.conkey), declaration.owner_column,
+    parent.relation, tenantry_private.column_list(parent.relation, key.confkey), parent.owner_column,
+    case key.confdeltype
+      when 'c' then ' on delete cascade'
+      when 'r' then ' on delete restrict'
+      when 'n' then format(' on delete set null (%s)', tenantry_private.column_list(target, coalesce(key.confdelsetcols, key.conkey)))
+      when 'd' then format(' on delete set default (%s)', tenantry_private.column_list(target, coalesce(key.confdelsetcols, key.conkey)))
+      else ''
+    end,
+    case when key.condeferrable then ' deferrable' || case when key.condeferred then ' initially deferred' else '' end else '' end);
+  lock := format('SHARE ROW EXCLUSIVE, also on %s', parent.relation);
+  return next;
+end
+$$;
+
+comment on function tenantry_private.plan_parent(tenantry_private.tables) is 'Statements that derive the owner column from the parent and tie it to it by a composite foreign key.';
+
+-- The owner column itself: NOT NULL, leading an index, defaulting to the principal.
+create function tenantry_private.plan_owner_column(declaration tenantry_private.tables)
+returns table (statement text, lock text)
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  target constant regclass := declaration.relation;
+  owner  pg_catalog.pg_attribute;
+  type   oid;
+  actual text;
+begin
+  select a.* into owner
+    from pg_catalog.pg_attribute a
+   where a.attrelid = target and a.attname = declaration.owner_column and not a.attisdropped;
+  type := coalesce(owner.atttypid,
+            tenantry_private.column_type(declaration.parent, (tenantry_private.declared(declaration.parent)).owner_column));
+
+  if not coalesce(owner.attnotnull, false) then
+    statement := format('alter table %s alter column %I set not null', target, declaration.owner_column);
+    lock := 'ACCESS EXCLUSIVE';
+    return next;
+  end if;
+
+  if owner.attnum is null or not exists (
+       select
+         from pg_catalog.pg_index i
+         join pg_catalog.pg_class c on c.oid = i.indexrelid
+         join pg_catalog.pg_am m on m.oid = c.relam
+        where i.indrelid = target and i.indkey[0] = owner.attnum and i.indisvalid and i.indpred is null and m.amname = 'btree') then
+    statement := format('create index %I on %s (%I)', tenantry_private.short_name(target, 'tenantry_owner_idx'), target, declaration.owner_column);
+    lock := 'SHARE';
+    return next;
+  end if;
+
+  -- In the table of its own kind the owner column is the id, which has a default of its own.
+  if exists (
+       select
+         from tenantry.kinds k
+        where k.relation = target and k.id_column = declaration.owner_column) or owner.attidentity <> '' then
+    return;
+  end if;
+  select pg_get_expr(d.adbin, d.adrelid) into actual
+    from pg_catalog.pg_attrdef d where d.adrelid = target and d.adnum = owner.attnum;
+  -- Compared by its call only: the cast around it is printed differently from type to type.
+  if actual is null or strpos(actual, format('tenantry.principal(%L::text, ''insert''::text)', declaration.owner_kind)) = 0 then
+    statement := format('alter table %s alter column %I set default tenantry.principal(%L, ''insert'')::%s',
+                   target, declaration.owner_column, declaration.owner_kind, tenantry_private.id_cast(type));
+    lock := 'ACCESS EXCLUSIVE';
+    return next;
+  end if;
+end
+$$;
+
+comment on function tenantry_private.plan_owner_column(tenantry_private.tables) is 'Statements that make the owner column NOT NULL, indexed and defaulting to the principal.';

@@ -1,0 +1,168 @@
+-- Policies per command, each permissive with a RESTRICTIVE twin of the same expression: the application's own
+-- restrictive policies compose, and a permissive one that somebody adds cannot open the table. TO one stable group,
+-- never PUBLIC, so that other paths keep plans of their own.
+create function tenantry_private.wanted_policies(declaration tenantry_private.tables)
+returns table (policy name, command text, permissive boolean, to_role name, using_text text, check_text text)
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  type constant oid := coalesce(
+    tenantry_private.column_type(declaration.relation, declaration.owner_column),
+    tenantry_private.column_type(declaration.parent, (tenantry_private.declared(declaration.parent)).owner_column));
+  rule       record;
+  condition  text;
+  migration  name;
+begin
+  for rule in
+    select c.command, twin.permissive
+      from (values (1, 'select'), (2, 'insert'), (3, 'update'), (4, 'delete')) as c (position, command)
+     cross join (values (true), (false)) as twin (permissive)
+     order by twin.permissive desc, c.position
+  loop
+    command    := rule.command;
+    permissive := rule.permissive;
+    policy     := 'tenantry_' || rule.command || case when rule.permissive then '' else '_floor' end;
+    to_role    := 'tenantry_user';
+    condition  := format('%I = (select tenantry.principal(%L, %L)::%s)', declaration.owner_column, declaration.owner_kind,
+                    rule.command, tenantry_private.id_cast(type));
+    using_text := case when rule.command <> 'insert' then condition end;
+    check_text := case when rule.command in ('insert', 'update') then condition end;
+    return next;
+  end loop;
+
+  select s.migration_role
+    into migration
+    from pg_catalog.pg_class c
+    join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+    join tenantry.schemas s on s.schema_name = n.nspname
+   where c.oid = declaration.relation;
+  if migration is not null then
+    policy     := 'tenantry_migration';
+    command    := 'all';
+    permissive := true;
+    to_role    := migration;
+    using_text := 'true';
+    check_text := 'true';
+    return next;
+  end if;
+end
+$$;
+
+comment on function tenantry_private.wanted_policies(tenantry_private.tables) is 'The policies that a declared table must have.';
+
+create function tenantry_private.actual_policies(target regclass)
+returns table (policy name, command text, permissive boolean, to_roles name[], using_printed text, check_printed text)
+language sql stable
+set search_path = pg_catalog, pg_temp
+begin atomic
+  select p.polname,
+         case p.polcmd when 'r' then 'select' when 'a' then 'insert' when 'w' then 'update' when 'd' then 'delete' else 'all' end,
+         p.polpermissive,
+         array(select coalesce(r.rolname, 'public')
+                 from unnest(p.polroles) as role_oid
+                 left join pg_catalog.pg_roles r on r.oid = role_oid
+                order by 1),
+         pg_get_expr(p.polqual, p.polrelid),
+         pg_get_expr(p.polwithcheck, p.polrelid)
+    from pg_catalog.pg_policy p
+   where p.polrelid = target;
+end;
+
+comment on function tenantry_private.actual_policies(regclass) is 'The policies of a table, their expressions as PostgreSQL prints them with nothing but pg_catalog in the search_path.';
+
+create function tenantry_private.policy_differs(declaration tenantry_private.tables, name_of name)
+returns boolean
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  wanted record;
+  actual record;
+begin
+  select * into wanted from tenantry_private.wanted_policies(declaration) w where w.policy = name_of;
+  select * into actual from tenantry_private.actual_policies(declaration.relation) a where a.policy = name_of;
+  return actual.policy is null
+      or (actual.command, actual.permissive, actual.to_roles) is distinct from (wanted.command, wanted.permissive, array[wanted.to_role])
+      or (declaration.expressions -> name_of::text)
+         is distinct from jsonb_build_array(actual.using_printed, actual.check_printed);
+end
+$$;
+
+comment on function tenantry_private.policy_differs(tenantry_private.tables, name) is
+  'Whether a policy is missing or is not as it was made. Printed expressions are compared, never executed.';
+
+create function tenantry_private.plan_policies(declaration tenantry_private.tables)
+returns table (statement text, lock text)
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  target constant regclass := declaration.relation;
+  wanted record;
+  stale  name;
+begin
+  lock := 'ACCESS EXCLUSIVE';
+  for wanted in select * from tenantry_private.wanted_policies(declaration) loop
+    if not tenantry_private.policy_differs(declaration, wanted.policy) then
+      continue;
+    end if;
+    if exists (select from tenantry_private.actual_policies(target) a where a.policy = wanted.policy) then
+      statement := format('drop policy %I on %s', wanted.policy, target);
+      return next;
+    end if;
+    statement := format('create policy %I on %s as %s for %s to %I%s%s', wanted.policy, target,
+      case when wanted.permissive then 'permissive' else 'restrictive' end, wanted.command, wanted.to_role,
+      ' using (' || wanted.using_text || ')', ' with check (' || wanted.check_text || ')');
+    return next;
+  end loop;
+  for stale in
+    select a.policy
+      from tenantry_private.actual_policies(target) a
+     where a.policy like 'tenantry\_%'
+       and not exists (select from tenantry_private.wanted_policies(declaration) w where w.policy = a.policy)
+     order by a.policy
+  loop
+    statement := format('drop policy %I on %s', stale, target);
+    return next;
+  end loop;
+end
+$$;
+
+comment on function tenantry_private.plan_policies(tenantry_private.tables) is 'Statements that bring a table''s policies in line with its declaration.';
+
+create function tenantry_private.plan_row_security(target regclass)
+returns table (statement text, lock text)
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  relation record;
+begin
+  lock := 'ACCESS EXCLUSIVE';
+  -- The table, then its partitions and inheritance children. Those get no policy: a query through the parent is bound by
+  -- the parent's policies, and nobody needs another way in.
+  for relation in
+    with recursive tree (oid, depth) as (
+      select target::oid, 0
+      union all
+      select i.inhrelid, tree.depth + 1 from tree join pg_catalog.pg_inherits i on i.inhparent = tree.oid)
+    select c.oid::regclass as name, c.relrowsecurity, c.relforcerowsecurity
+      from (select t.oid, min(t.depth) as depth from tree t group by t.oid) as tree
+      join pg_catalog.pg_class c on c.oid = tree.oid
+     where c.relkind in ('r', 'p')
+     order by tree.depth, c.relname
+  loop
+    if not relation.relrowsecurity then
+      statement := format('alter table %s enable row level security', relation.name);
+      return next;
+    end if;
+    if not relation.relforcerowsecurity then
+      statement := format('alter table %s force row level security', relation.name);
+      return next;
+    end if;
+  end loop;
+end
+$$;
+
+comment on function tenantry_private.plan_row_security(regclass) is 'Statements that enable and force row-level security on a table and everything below it.';

@@ -1,0 +1,208 @@
+-- Foreign keys ignore row-level security: without a check a session could point at, and so probe, rows of others. A
+-- composite key closes that for by_parent tables; for every other key between protected tables a statement trigger
+-- asks, as the writer, whether the row pointed at is visible. Never deferrable: a deferred one would run as the last
+-- identity of the transaction.
+
+create function tenantry_private.checked_references(target regclass)
+returns setof pg_catalog.pg_constraint
+language sql stable security definer
+set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
+begin atomic
+  select key.*
+    from tenantry_private.tables child
+    join pg_catalog.pg_constraint key on key.conrelid = child.relation and key.contype = 'f' and key.conparentid = 0
+    join tenantry_private.tables parent on parent.relation = key.confrelid and parent.class in ('owned', 'by_parent')
+    join pg_catalog.pg_attribute owner on owner.attrelid = child.relation and owner.attname = child.owner_column
+   where child.relation = target
+     and child.class in ('owned', 'by_parent')
+     -- tied to the owner, or the owner itself, by the key
+     and not owner.attnum = any (key.conkey)
+     and not exists (
+         select
+           from pg_catalog.pg_constraint tie
+          where tie.conrelid = key.conrelid and tie.confrelid = key.confrelid and tie.contype = 'f'
+            and tie.conkey @> (key.conkey || owner.attnum))
+     and not (select array_agg(a.attname)
+                from pg_catalog.pg_attribute a
+               where a.attrelid = key.conrelid and a.attnum = any (key.conkey)) <@ child.unchecked_references
+   order by key.conname;
+end;
+
+comment on function tenantry_private.checked_references(regclass) is 'The foreign keys of a protected table whose targets must be visible to whoever writes them.';
+
+create function tenantry_private.reference_check_body(target regclass)
+returns text
+language plpgsql stable
+as $$
+declare
+  key    record;
+  checks text := '';
+begin
+  for key in
+    select c.conname, c.confrelid::regclass as parent, r.relname as parent_name,
+           tenantry_private.column_list(c.conrelid, c.conkey) as columns,
+           tenantry_private.column_list(c.conrelid, c.conkey, 'n.') as new_columns,
+           tenantry_private.column_list(c.confrelid, c.confkey, 'p.') as parent_columns
+      from tenantry_private.checked_references(target) c
+      join pg_catalog.pg_class r on r.oid = c.confrelid
+  loop
+    checks := checks || format($body$
+  -- %6$s
+  if tg_op = 'INSERT' then
+    unseen := exists (
+      select from (select distinct %1$s from new_rows) n
+       where (%2$s) is not null
+         and not exists (select from %3$s p where (%4$s) = (%2$s)));
+  else
+    -- What the statement's old rows pointed at already is not asked again.
+    unseen := exists (
+      select from (select %1$s from new_rows except select %1$s from old_rows) n
+       where (%2$s) is not null
+         and not exists (select from %3$s p where (%4$s) = (%2$s)));
+  end if;
+  if unseen then
+    raise exception using errcode = '23503',
+      message = format('insert or update on table "%%s" violates foreign key constraint "%%s"', tg_table_name, %5$L),
+      detail = format('Key is not present in table "%%s".', %7$L),
+      schema = tg_table_schema, table = tg_table_name, constraint = %5$L;
+  end if;
+$body$, key.columns, key.new_columns, key.parent, key.parent_columns, key.conname,
+        regexp_replace(key.conname, '[\n\r]', ' ', 'g'), key.parent_name);
+  end loop;
+  return nullif(checks, '');
+end
+$$;
+
+comment on function tenantry_private.reference_check_body(regclass) is
+  'The body of a table''s reference check; null where nothing has to be checked. The error is the one PostgreSQL raises for a missing row under row-level security.';
+
+-- Made by the owner of the package, because only it may create functions here; runs as whoever writes the table.
+create function tenantry_private.define_reference_check(target regclass)
+returns void
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
+as $$
+declare
+  routine constant text := format('tenantry_private.%I()', 'check_references_' || (tenantry_private.declared(target)).tag);
+begin
+  perform tenantry_private.require_admin('declare how tables are isolated');
+  execute format($sql$
+    create or replace function %s
+    returns trigger
+    language plpgsql volatile
+    set search_path = pg_catalog, pg_temp
+    as %L $sql$, routine, tenantry_private.expected_check(target));
+  execute format('comment on function %s is %L', routine, format('References of %s, checked as whoever writes them.', target));
+end
+$$;
+
+comment on function tenantry_private.define_reference_check(regclass) is 'Makes, or makes anew, the trigger function that checks a table''s references.';
+
+create function tenantry_private.define_owner_fill(target regclass)
+returns void
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
+as $$
+declare
+  declaration constant tenantry_private.tables := tenantry_private.declared(target);
+  parent      constant tenantry_private.tables := tenantry_private.declared(declaration.parent);
+  key         constant pg_catalog.pg_constraint := tenantry_private.parent_key(target, declaration.owner_from);
+  routine     constant text := format('tenantry_private.%I()', 'fill_owner_' || declaration.tag);
+begin
+  perform tenantry_private.require_admin('declare how tables are isolated');
+  execute format($sql$
+    create or replace function %s
+    returns trigger
+    language plpgsql volatile
+    set search_path = pg_catalog, pg_temp
+    as %L $sql$, routine, format(E'begin\n  new.%I := (select p.%I from %s p where (%s) = (%s));\n  return new;\nend',
+      declaration.owner_column, parent.owner_column, parent.relation,
+      tenantry_private.column_list(declaration.parent, key.confkey, 'p.'), tenantry_private.column_list(target, key.conkey, 'new.')));
+  execute format('comment on function %s is %L', routine, format('Owner of a new row of %s, taken from its parent where nobody has said it.', target));
+end
+$$;
+
+comment on function tenantry_private.define_owner_fill(regclass) is 'Makes, or makes anew, the trigger function that takes a new row''s owner from its parent.';
+
+create function tenantry_private.trigger_function(target regclass, trigger_name name)
+returns text
+language sql stable
+set search_path = pg_catalog, pg_temp
+return (
+  select p.prosrc
+    from pg_catalog.pg_trigger t
+    join pg_catalog.pg_proc p on p.oid = t.tgfoid
+   where t.tgrelid = target and t.tgname = trigger_name and t.tgenabled in ('O', 'A'));
+
+comment on function tenantry_private.trigger_function(regclass, name) is 'Body of the function of an enabled trigger; null if there is no such trigger.';
+
+-- Runs after the declaration is recorded, since it asks which tables are protected.
+create function tenantry_private.plan_triggers(target regclass)
+returns table (statement text, lock text)
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  declaration constant tenantry_private.tables := tenantry_private.declared(target);
+  body        constant text := tenantry_private.expected_check(target);
+  actual      constant text := tenantry_private.trigger_function(target, 'tenantry_references_insert');
+  routine     text := format('tenantry_private.%I()', 'check_references_' || declaration.tag);
+begin
+  lock := 'SHARE ROW EXCLUSIVE';
+  if body is distinct from actual then
+    if body is null then
+      statement := format('drop trigger if exists tenantry_references_insert on %s', target);
+      return next;
+      statement := format('drop trigger if exists tenantry_references_update on %s', target);
+      return next;
+    else
+      statement := format('select tenantry_private.define_reference_check(%L)', target);
+      return next;
+      statement := format('create or replace trigger tenantry_references_insert after insert on %s referencing new table as new_rows for each statement execute function %s', target, routine);
+      return next;
+      statement := format('create or replace trigger tenantry_references_update after update on %s referencing old table as old_rows new table as new_rows for each statement execute function %s', target, routine);
+      return next;
+    end if;
+  elsif body is not null and tenantry_private.trigger_function(target, 'tenantry_references_update') is distinct from body then
+    statement := format('create or replace trigger tenantry_references_update after update on %s referencing old table as old_rows new table as new_rows for each statement execute function %s', target, routine);
+    return next;
+  end if;
+
+  if declaration.class = 'by_parent' and tenantry_private.trigger_function(target, 'tenantry_owner_fill') is null then
+    routine := format('tenantry_private.%I()', 'fill_owner_' || declaration.tag);
+    statement := format('select tenantry_private.define_owner_fill(%L)', target);
+    return next;
+    statement := format('create or replace trigger tenantry_owner_fill before insert on %s for each row when (new.%I is null) execute function %s',
+                   target, declaration.owner_column, routine);
+    return next;
+  end if;
+end
+$$;
+
+comment on function tenantry_private.plan_triggers(regclass) is 'Statements for the triggers of a recorded table: checked references, owner from the parent.';
+
+create function tenantry_private.expected_check(target regclass)
+returns text
+language plpgsql stable security definer
+set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
+as $$
+declare
+  body constant text := tenantry_private.reference_check_body(target);
+begin
+  return E'declare\n  unseen boolean;\nbegin' || body || E'  return null;\nend';
+end
+$$;
+
+comment on function tenantry_private.expected_check(regclass) is 'What the reference check of a table must say; null where none is needed.';

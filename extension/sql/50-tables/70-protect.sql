@@ -1,0 +1,356 @@
+create function tenantry_private.confirm_table(target regclass)
+returns void
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
+as $$
+declare
+  declaration constant tenantry_private.tables := tenantry_private.declared(target);
+  missing     text;
+begin
+  perform tenantry_private.require_admin('declare how tables are isolated');
+  -- Whoever calls this, the table itself must say that it is protected.
+  select string_agg(w.policy, ', ')
+    into missing
+    from tenantry_private.wanted_policies(declaration) w
+   where not exists (
+         select
+           from tenantry_private.actual_policies(target) a
+          where a.policy = w.policy and a.command = w.command and a.permissive = w.permissive and a.to_roles = array[w.to_role]);
+  if missing is not null
+     or not (select c.relrowsecurity and c.relforcerowsecurity from pg_catalog.pg_class c where c.oid = target) then
+    perform tenantry_private.refuse(format('%s is not protected: %s', target, coalesce('missing ' || missing, 'row-level security is not forced')),
+      'Run: select * from tenantry.sync();');
+  end if;
+  update tenantry_private.tables t
+     set expressions = (
+           select jsonb_object_agg(a.policy, jsonb_build_array(a.using_printed, a.check_printed))
+             from tenantry_private.actual_policies(target) a
+            where a.policy in (select w.policy from tenantry_private.wanted_policies(declaration) w))
+   where t.relation = target;
+  perform tenantry_private.refresh_table_owners();
+end
+$$;
+
+comment on function tenantry_private.confirm_table(regclass) is 'Records that a table carries what it was declared to carry, after looking.';
+
+-- Carries statements out, or only shows them.
+create function tenantry_private.carry_out(planned text[], locks text[], first_step integer, dry_run boolean)
+returns table (step integer, statement text, lock text)
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  for position in 1 .. coalesce(cardinality(planned), 0) loop
+    step      := first_step + position;
+    statement := planned[position];
+    lock      := locks[position];
+    if not dry_run then
+      execute statement;
+    end if;
+    return next;
+  end loop;
+end
+$$;
+
+comment on function tenantry_private.carry_out(text[], text[], integer, boolean) is 'Executes planned statements in order, unless dry_run, and returns them.';
+
+create function tenantry_private.plan_table(declaration tenantry_private.tables)
+returns table (statement text, lock text)
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if declaration.class = 'by_parent' then
+    return query select * from tenantry_private.plan_parent(declaration);
+  end if;
+  return query select * from tenantry_private.plan_owner_column(declaration);
+  return query select * from tenantry_private.plan_row_security(declaration.relation);
+  return query select * from tenantry_private.plan_policies(declaration);
+  return query select * from tenantry_private.plan_grants(declaration.relation, array['select', 'insert', 'update', 'delete']);
+end
+$$;
+
+comment on function tenantry_private.plan_table(tenantry_private.tables) is 'Every statement that is missing before a table is as declared, but for its triggers.';
+
+-- Protected tables with a foreign key to this one: their reference checks change with it.
+create function tenantry_private.referencing_tables(target regclass)
+returns setof regclass
+language sql stable
+set search_path = pg_catalog, pg_temp
+begin atomic
+  select distinct t.relation
+    from pg_catalog.pg_constraint c
+    join tenantry.tables t on t.relation = c.conrelid and t.class in ('owned', 'by_parent')
+   where c.confrelid = target and c.contype = 'f' and c.conparentid = 0 and c.conrelid <> target
+   order by 1;
+end;
+
+comment on function tenantry_private.referencing_tables(regclass) is 'Protected tables, other than itself, that refer to a table.';
+
+-- What protect() was asked for, with what it was not told filled in.
+create function tenantry_private.declaration_of(
+  target               regclass,
+  owner_column         name,
+  owner_kind           text,
+  owner_from           name[],
+  unchecked_references name[]
+)
+returns tenantry_private.tables
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_variable
+declare
+  known       constant tenantry_private.tables := tenantry_private.declared(target);
+  declaration tenantry_private.tables;
+  key         pg_catalog.pg_constraint;
+  parent      tenantry_private.tables;
+  candidate   record;
+  unknown     name;
+begin
+  declaration.relation := target;
+  declaration.writers := '{}';
+  declaration.unchecked_references := coalesce(unchecked_references, known.unchecked_references, '{}');
+
+  if known.class in ('shared', 'exempt') then
+    perform tenantry_private.refuse(format('%s is declared %s', target, known.class),
+      format('Run: select %s first.', case known.class when 'shared' then format('* from tenantry.unshare(%L);', target) else format('tenantry.unexempt(%L);', target) end));
+  end if;
+  if owner_from is not null and owner_kind is not null then
+    perform tenantry_private.refuse('owner_from and owner_kind exclude one another', 'A table that takes its owner from its parent has the parent''s kind of owner.');
+  end if;
+
+  -- A repeated call may leave out what is known; it may not change whose the rows are.
+  if known.relation is not null then
+    declaration := known;
+    declaration.unchecked_references := coalesce(unchecked_references, known.unchecked_references);
+    if coalesce(owner_column, known.owner_column) <> known.owner_column
+       or coalesce(owner_kind, known.owner_kind) <> known.owner_kind
+       or (owner_from is not null and owner_from is distinct from known.owner_from) then
+      perform tenantry_private.refuse(
+        format('%s is protected already, by %s', target,
+          coalesce('owner_from ' || known.owner_from::text, format('owner_column %I of kind %s', known.owner_column, known.owner_kind))),
+        format('Run: select * from tenantry.unprotect(%L); first.', target));
+    end if;
+  elsif owner_from is not null then
+    declaration.class := 'by_parent';
+    declaration.owner_from := owner_from;
+    key := tenantry_private.parent_key(target, owner_from);
+    if key.oid is null then
+      perform tenantry_private.refuse(format('%s has no foreign key over %s', target, owner_from),
+        format('Add it: alter table %s add foreign key (%s) references <parent>;', target,
+          (select string_agg(quote_ident(c), ', ') from unnest(owner_from) as c)));
+    end if;
+    parent := tenantry_private.declared(key.confrelid);
+    if parent.class is null or parent.class not in ('owned', 'by_parent') then
+      perform tenantry_private.refuse(format('%s, the parent of %s, has no owners: it is %s', key.confrelid::regclass, target, coalesce(parent.class, 'not protected')),
+        format('Protect it first: select * from tenantry.protect(%L, owner_column => ''…'', owner_kind => ''…'');', key.confrelid::regclass));
+    end if;
+    declaration.parent := key.confrelid;
+    declaration.owner_kind := parent.owner_kind;
+    declaration.owner_column := coalesce(owner_column, parent.owner_column);
+    if tenantry_private.column_type(target, declaration.owner_column) is not null
+       and tenantry_private.base_type(tenantry_private.column_type(target, declaration.owner_column))
+           <> tenantry_private.base_type(tenantry_private.column_type(parent.relation, parent.owner_column)) then
+      perform tenantry_private.refuse(
+        format('%s has a column %I of another type than the owner of %s', target, declaration.owner_column, parent.relation),
+        'Name a column for the owner that is free or fits: owner_column => ''…''.');
+    end if;
+  else
+    declaration.class := 'owned';
+    declaration.owner_column := owner_column;
+    if owner_column is null then
+      select count(*) as number, min(a.attname) as column_name, min(k.kind) as kind, string_agg(quote_ident(a.attname), ', ') as names
+        into candidate
+        from pg_catalog.pg_constraint c
+        join tenantry.kinds k on k.relation = c.confrelid
+        join pg_catalog.pg_attribute a on a.attrelid = c.conrelid and a.attnum = c.conkey[1]
+       where c.conrelid = target and c.contype = 'f' and c.conparentid = 0 and cardinality(c.conkey) = 1
+         and (owner_kind is null or k.kind = owner_kind);
+      if candidate.number <> 1 then
+        perform tenantry_private.refuse(
+          format('%s does not say by itself who owns its rows: %s foreign key columns point at registered kinds%s', target,
+            candidate.number, coalesce(' (' || candidate.names || ')', '')),
+          format('Say it: select * from tenantry.protect(%L, owner_column => ''…'', owner_kind => ''…''); or owner_from => ''{…}'', or tenantry.share(%1$L), or tenantry.exempt(%1$L, ''…'').', target));
+      end if;
+      declaration.owner_column := candidate.column_name;
+      declaration.owner_kind := candidate.kind;
+    else
+      declaration.owner_kind := coalesce(owner_kind, (
+        select k.kind
+          from tenantry.kinds k
+         where k.relation = target and k.id_column = owner_column
+        union all
+        select k.kind
+          from pg_catalog.pg_constraint c
+          join tenantry.kinds k on k.relation = c.confrelid
+          join pg_catalog.pg_attribute a on a.attrelid = c.conrelid and a.attnum = c.conkey[1]
+         where c.conrelid = target and c.contype = 'f' and cardinality(c.conkey) = 1 and a.attname = owner_column
+         limit 1));
+      if declaration.owner_kind is null then
+        perform tenantry_private.refuse(format('no foreign key tells of which kind the owners in %s.%I are', target, owner_column),
+          format('Say it: select * from tenantry.protect(%L, owner_column => %L, owner_kind => ''…'');', target, owner_column));
+      end if;
+    end if;
+  end if;
+
+  if declaration.class = 'owned' or tenantry_private.column_type(target, declaration.owner_column) is not null then
+    perform tenantry_private.require_owner_column(target, declaration.owner_column, declaration.owner_kind);
+  end if;
+  select c into unknown
+    from unnest(declaration.unchecked_references) as c
+   where tenantry_private.column_type(target, c) is null
+   limit 1;
+  if unknown is not null then
+    perform tenantry_private.refuse(format('%s has no column %I', target, unknown), 'unchecked_references names columns of foreign keys.');
+  end if;
+  return declaration;
+end
+$$;
+
+comment on function tenantry_private.declaration_of(regclass, name, text, name[], name[]) is 'The declaration that a call of protect() means. Error: TN011.';
+
+create function tenantry_private.require_owned_rows(declaration tenantry_private.tables)
+returns void
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  without_owner bigint;
+  orphaned      text;
+begin
+  if row_security_active(declaration.relation) then
+    return;
+  end if;
+  if tenantry_private.column_type(declaration.relation, declaration.owner_column) is null then
+    orphaned := (select string_agg(format('%I is null', c), ' or ') from unnest(declaration.owner_from) as c);
+    execute format('select count(*) from %s where %s', declaration.relation, orphaned) into without_owner;
+    if without_owner > 0 then
+      perform tenantry_private.refuse(
+        format('%s rows of %s have no parent to take an owner from (%s)', without_owner, declaration.relation, orphaned),
+        format('Add the column and give those rows an owner: alter table %s add column %I %s; then protect it again.', declaration.relation, declaration.owner_column,
+          format_type(tenantry_private.column_type(declaration.parent, (tenantry_private.declared(declaration.parent)).owner_column), null)));
+    end if;
+    return;
+  end if;
+  -- Rows with a parent get its owner; the others must have one.
+  if declaration.class = 'by_parent' then
+    orphaned := (select string_agg(format('%I is null', c), ' or ') from unnest(declaration.owner_from) as c);
+    execute format('select count(*) from %s where %I is null and (%s)', declaration.relation, declaration.owner_column, orphaned) into without_owner;
+    if without_owner > 0 then
+      perform tenantry_private.refuse(
+        format('%s rows of %s have neither an owner nor a parent to take it from', without_owner, declaration.relation),
+        format('Give them one: update %s set %I = … where %2$I is null; then protect it again.', declaration.relation, declaration.owner_column));
+    end if;
+    return;
+  end if;
+  execute format('select count(*) from %s where %I is null', declaration.relation, declaration.owner_column) into without_owner;
+  if without_owner > 0 then
+    perform tenantry_private.refuse(
+      format('%s rows of %s have no owner (%I is null)', without_owner, declaration.relation, declaration.owner_column),
+      format('Give them one: update %s set %I = … where %2$I is null; then protect it again.', declaration.relation, declaration.owner_column));
+  end if;
+end
+$$;
+
+comment on function tenantry_private.require_owned_rows(tenantry_private.tables) is 'Refuses a table with rows that nobody owns. Error: TN011.';
+
+create function tenantry.protect(
+  target               regclass,
+  owner_column         name    default null,
+  owner_kind           text    default null,
+  owner_from           name[]  default null,
+  unchecked_references name[]  default null,
+  dry_run              boolean default false
+)
+returns table (step integer, statement text, lock text)
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_variable
+declare
+  declaration tenantry_private.tables;
+  statements  text[];
+  locks       text[];
+  related     regclass;
+  last        integer := 0;
+begin
+  perform tenantry_private.require_own_table(target, 'protect');
+  declaration := tenantry_private.declaration_of(target, owner_column, owner_kind, owner_from, unchecked_references);
+  perform tenantry_private.require_owned_rows(declaration);
+  if declaration.declared_at is null then
+    declaration.before := (
+      select jsonb_build_object('row_security', c.relrowsecurity, 'force_row_security', c.relforcerowsecurity,
+               'owner_nullable', not coalesce(a.attnotnull, false), 'owner_added', a.attnum is null,
+               'owner_default', pg_get_expr(d.adbin, d.adrelid))
+        from pg_catalog.pg_class c
+        left join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attname = declaration.owner_column and not a.attisdropped
+        left join pg_catalog.pg_attrdef d on d.adrelid = c.oid and d.adnum = a.attnum
+       where c.oid = target);
+  end if;
+
+  select array_agg(p.statement), array_agg(p.lock) into statements, locks from tenantry_private.plan_table(declaration) p;
+  for step, statement, lock in select * from tenantry_private.carry_out(statements, locks, 0, dry_run) loop
+    last := step;
+    return next;
+  end loop;
+  if dry_run then
+    return query select * from tenantry_private.preview_triggers(declaration, last);
+    return;
+  end if;
+
+  perform tenantry_private.record_table(declaration);
+  if statements is not null or declaration.expressions is null then
+    perform tenantry_private.confirm_table(target);
+  end if;
+  for related in select target union all select * from tenantry_private.referencing_tables(target) loop
+    select array_agg(p.statement), array_agg(p.lock) into statements, locks from tenantry_private.plan_triggers(related) p;
+    for step, statement, lock in select * from tenantry_private.carry_out(statements, locks, last, false) loop
+      last := step;
+      return next;
+    end loop;
+  end loop;
+end
+$$;
+
+comment on function tenantry.protect(regclass, name, text, name[], name[], boolean) is
+  'Isolates a table: its rows are seen and written only by the entity that owns them. owner_column, owner_kind: who owns a row; guessed from the only foreign key to a registered kind. owner_from: columns of a foreign key to a protected parent, whose owner the row inherits; the owner column is added where it is missing. unchecked_references: foreign key columns that may point at rows of others. Returns the statements carried out with their locks; dry_run only shows them. A second call changes nothing; a failure leaves the table as it was. Errors: 42501, TN011.';
+
+-- Before the declaration is recorded the exact checks are not known; what they will be is.
+create function tenantry_private.preview_triggers(declaration tenantry_private.tables, last integer)
+returns table (step integer, statement text, lock text)
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  step := last;
+  if tenantry_private.trigger_function(declaration.relation, 'tenantry_references_insert') is null
+     and exists (
+         select
+           from pg_catalog.pg_constraint c
+           join pg_catalog.pg_attribute a on a.attrelid = c.conrelid and a.attnum = any (c.conkey)
+          where c.conrelid = declaration.relation and c.contype = 'f' and c.conparentid = 0
+            and a.attname <> declaration.owner_column
+            and a.attname <> all (declaration.unchecked_references || coalesce(declaration.owner_from, '{}'))
+            and (c.confrelid = declaration.relation
+                 or exists (select from tenantry.tables t where t.relation = c.confrelid and t.class in ('owned', 'by_parent')))) then
+    foreach statement in array array['insert', 'update'] loop
+      step      := step + 1;
+      statement := format('create trigger tenantry_references_%s after %1$s on %s … execute function tenantry_private.check_references_…()', statement, declaration.relation);
+      lock      := 'SHARE ROW EXCLUSIVE';
+      return next;
+    end loop;
+  end if;
+  if declaration.class = 'by_parent' and tenantry_private.trigger_function(declaration.relation, 'tenantry_owner_fill') is null then
+    step      := step + 1;
+    statement := format('create trigger tenantry_owner_fill before insert on %s … execute function tenantry_private.fill_owner_…()', declaration.relation);
+    lock      := 'SHARE ROW EXCLUSIVE';
+    return next;
+  end if;
+end
+$$;
+
+comment on function tenantry_private.preview_triggers(tenantry_private.tables, integer) is 'For dry_run: the triggers that protect() would make.';

@@ -1,0 +1,228 @@
+-- Each group of findings is a function of its own; check() puts them together. A finding's fix is the exact statement
+-- that removes it.
+
+create function tenantry_private.schemas_in_scope()
+returns setof oid
+language sql stable
+set search_path = pg_catalog, pg_temp
+begin atomic
+  select n.oid from tenantry.schemas s join pg_catalog.pg_namespace n on n.nspname = s.schema_name
+  union
+  select c.relnamespace from tenantry.tables t join pg_catalog.pg_class c on c.oid = t.relation;
+end;
+
+comment on function tenantry_private.schemas_in_scope() is 'Schemas that are managed or hold a declared table.';
+
+create function tenantry_private.readable_by_application(target regclass)
+returns boolean
+language sql stable
+set search_path = pg_catalog, pg_temp
+return has_table_privilege('tenantry_user', target, 'select, insert, update, delete, truncate')
+    or exists (
+       select
+         from tenantry_private.allowed_logins() a
+        where a.granted_as = 'user'
+          and not (select r.rolsuper from pg_catalog.pg_roles r where r.rolname = a.role_name)
+          and has_table_privilege(a.role_name, target, 'select, insert, update, delete, truncate'));
+
+comment on function tenantry_private.readable_by_application(regclass) is 'Whether an application login has any grant on a relation.';
+
+create function tenantry_private.undeclared_findings()
+returns table (severity text, code text, object text, problem text, fix text)
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  relation record;
+begin
+  for relation in
+    select c.oid::regclass as name, c.relkind, tenantry_private.readable_by_application(c.oid) as open,
+           (select count(*)
+              from pg_catalog.pg_constraint f
+              join tenantry.kinds k on k.relation = f.confrelid
+             where f.conrelid = c.oid and f.contype = 'f' and f.conparentid = 0 and cardinality(f.conkey) = 1) as owners
+      from pg_catalog.pg_class c
+     where c.relnamespace in (select tenantry_private.schemas_in_scope())
+       and c.relkind in ('r', 'p', 'f', 'm')
+       and not c.relispartition
+       and not exists (select from tenantry.tables t where t.relation = c.oid)
+       and not exists (select from pg_catalog.pg_depend d where d.classid = 'pg_catalog.pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
+     order by c.oid::regclass::text
+  loop
+    object := relation.name;
+    if relation.relkind in ('r', 'p') then
+      code     := 'table_undeclared';
+      severity := case when relation.open then 'critical' else 'warning' end;
+      problem  := case when relation.open then 'the application reads or writes it and nothing isolates its rows'
+                       else 'nobody has said whose rows it holds; the application cannot reach it' end;
+      fix      := case when relation.owners = 1 then format('select * from tenantry.protect(%L);', relation.name)
+                       else format('select tenantry.exempt(%L, ''<why it needs no isolation>'');', relation.name) end;
+    else
+      if not relation.open then
+        continue;
+      end if;
+      code     := 'relation_unprotectable';
+      severity := 'critical';
+      problem  := format('the application reads this %s, which cannot carry row-level security',
+                    case relation.relkind when 'm' then 'materialized view' else 'foreign table' end);
+      fix      := format('revoke all on %s from public, tenantry_user%s;', relation.name, tenantry_private.user_logins());
+    end if;
+    return next;
+  end loop;
+end
+$$;
+
+comment on function tenantry_private.undeclared_findings() is 'Findings table_undeclared, relation_unprotectable.';
+
+create function tenantry_private.user_logins()
+returns text
+language sql stable
+set search_path = pg_catalog, pg_temp
+return coalesce((select string_agg(', ' || quote_ident(a.role_name), '' order by a.role_name) from tenantry_private.allowed_logins() a where a.granted_as = 'user'), '');
+
+comment on function tenantry_private.user_logins() is 'The application''s logins as the tail of a list.';
+
+-- What sync() would do is what is not as declared.
+create function tenantry_private.drift_findings()
+returns table (severity text, code text, object text, problem text, fix text)
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  declared record;
+  declaration tenantry_private.tables;
+  planned  record;
+begin
+  for declared in select t.relation, t.class from tenantry.tables t where t.class <> 'exempt' order by t.relation::text loop
+    declaration := tenantry_private.declared(declared.relation);
+    object := declared.relation;
+    fix    := 'select * from tenantry.sync();';
+    for planned in
+      select p.statement from tenantry_private.plan_share(declaration) p where declared.class = 'shared'
+      union all
+      select p.statement from tenantry_private.plan_table(declaration) p where declared.class <> 'shared'
+      union all
+      select p.statement from tenantry_private.plan_triggers(declared.relation) p where declared.class <> 'shared'
+    loop
+      select f.severity, f.code, f.problem
+        into severity, code, problem
+        from (values
+          ( 1, '% enable row level security',       'critical', 'row_security_off',        'row-level security is off'),
+          ( 2, '% no force row level security',     'info',     'parent_untied',           'rows must be filled from the parent'),
+          ( 3, '% force row level security',        'critical', 'row_security_not_forced', 'row-level security does not bind the table''s owner'),
+          ( 4, 'create policy%',                    'critical', 'policy_missing',          'a policy is missing or is not as it was made'),
+          ( 5, 'drop policy%',                      'critical', 'policy_changed',          'a policy is not as it was made'),
+          ( 6, 'revoke%',                           'critical', 'grant_excess',            'there are privileges that row-level security does not bind, or that everybody has'),
+          ( 7, 'grant%',                            'warning',  'grant_missing',           'the application lacks a privilege it was meant to have'),
+          ( 8, '% set not null',                    'critical', 'owner_nullable',          'rows may be written that nobody owns'),
+          ( 9, '% set default %',                   'warning',  'owner_default',           'the owner column does not default to the principal'),
+          (10, 'create index%',                     'warning',  'owner_unindexed',         'no index leads with the owner column'),
+          (11, 'create unique index%',              'critical', 'parent_untied',           'the owner is not tied to the parent''s'),
+          (12, '% add column %',                    'critical', 'parent_untied',           'the owner column is missing'),
+          (13, '% add constraint %',                'critical', 'parent_untied',           'the owner is not tied to the parent''s'),
+          (14, 'update %',                          'info',     'parent_untied',           'the owner must be filled from the parent'),
+          (15, '%tenantry_references_%',            'critical', 'reference_unchecked',     'foreign keys may point at rows of others'),
+          (16, '%define_reference_check%',          'critical', 'reference_unchecked',     'foreign keys may point at rows of others'),
+          (17, '%_owner_fill%',                     'warning',  'owner_unfilled',          'new rows do not take their owner from the parent'),
+          (18, '%',                                 'warning',  'not_as_declared',         'it is not as declared')
+        ) as f (position, pattern, severity, code, problem)
+       where planned.statement like f.pattern
+       order by f.position
+       limit 1;
+      problem := problem || ' (' || planned.statement || ')';
+      return next;
+    end loop;
+  end loop;
+end
+$$;
+
+comment on function tenantry_private.drift_findings() is
+  'Findings row_security_off, row_security_not_forced, policy_missing, policy_changed, grant_excess, grant_missing, owner_nullable, owner_default, owner_unindexed, owner_unfilled, parent_untied, reference_unchecked.';
+
+create function tenantry_private.table_findings()
+returns table (severity text, code text, object text, problem text, fix text)
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  item record;
+begin
+  for item in
+    select t.relation, r.rolname, r.rolsuper
+      from tenantry.tables t
+      join pg_catalog.pg_class c on c.oid = t.relation
+      join pg_catalog.pg_roles r on r.oid = c.relowner
+     where t.class in ('owned', 'by_parent') and (r.rolsuper or r.rolbypassrls)
+     order by 1
+  loop
+    severity := 'critical'; code := 'owner_unbound'; object := item.relation;
+    problem := format('it belongs to %I, which row-level security does not bind', item.rolname);
+    fix := format('alter table %s owner to <an ordinary role>;', item.relation);
+    return next;
+  end loop;
+
+  -- A view runs as its owner unless it says otherwise.
+  for item in
+    select distinct v.oid::regclass as name, r.rolsuper or r.rolbypassrls as unbound
+      from pg_catalog.pg_class v
+      join pg_catalog.pg_roles r on r.oid = v.relowner
+      join pg_catalog.pg_rewrite w on w.ev_class = v.oid
+      join pg_catalog.pg_depend d on d.classid = 'pg_catalog.pg_rewrite'::regclass and d.objid = w.oid and d.refclassid = 'pg_catalog.pg_class'::regclass
+      join tenantry.tables t on t.relation = d.refobjid and t.class in ('owned', 'by_parent')
+     where v.relkind = 'v'
+       and not coalesce(v.reloptions @> array['security_invoker=true'] or v.reloptions @> array['security_invoker=on'], false)
+       and tenantry_private.readable_by_application(v.oid)
+       and not exists (select from tenantry.tables e where e.relation = v.oid and e.class = 'exempt')
+     order by 1
+  loop
+    severity := case when item.unbound then 'critical' else 'warning' end;
+    code := 'view_runs_as_owner'; object := item.name;
+    problem := case when item.unbound then 'it shows every row of the protected tables it reads, to everybody'
+                    else 'it runs as its owner, who sees no row of the protected tables it reads' end;
+    fix := format('alter view %s set (security_invoker = true);', item.name);
+    return next;
+  end loop;
+
+  for item in
+    select t.relation, a.policy, a.to_roles
+      from tenantry.tables t
+     cross join lateral tenantry_private.actual_policies(t.relation) a
+     where t.class in ('owned', 'by_parent') and a.permissive and a.policy not like 'tenantry\_%'
+     order by 1, 2
+  loop
+    severity := 'info'; code := 'policy_foreign'; object := item.relation;
+    problem := format('policy %I, TO %s, is the application''s own: it cannot widen what tenantry_user sees, but still holds for other roles', item.policy, array_to_string(item.to_roles, ', '));
+    fix := format('drop policy %I on %s;', item.policy, item.relation);
+    return next;
+  end loop;
+
+  for item in select t.relation, t.unchecked_references from tenantry.tables t where t.unchecked_references <> '{}' order by 1 loop
+    severity := 'info'; code := 'reference_exempt'; object := item.relation;
+    problem := format('references %s may point at rows of others, as declared', array_to_string(item.unchecked_references, ', '));
+    fix := format('select * from tenantry.protect(%L, unchecked_references => ''{}'');', item.relation);
+    return next;
+  end loop;
+
+  for item in
+    select n.nspname, g.grantee
+      from pg_catalog.pg_namespace n
+     cross join lateral (
+           select 'public'::text as grantee where has_schema_privilege('public', n.oid, 'create')
+           union all
+           select quote_ident(a.role_name)
+             from tenantry_private.allowed_logins() a
+            where a.granted_as = 'user' and has_schema_privilege(a.role_name, n.oid, 'create')
+              and not has_schema_privilege('public', n.oid, 'create')
+              and n.nspowner <> to_regrole(quote_ident(a.role_name))) g
+     where n.oid in (select tenantry_private.schemas_in_scope())
+     order by 1, 2
+  loop
+    severity := 'critical'; code := 'schema_create'; object := quote_ident(item.nspname);
+    problem := format('%s may create objects in it and so shadow the application''s', item.grantee);
+    fix := format('revoke create on schema %I from %s;', item.nspname, item.grantee);
+    return next;
+  end loop;
+end
+$$;
+
+comment on function tenantry_private.table_findings() is 'Findings owner_unbound, view_runs_as_owner, policy_foreign, reference_exempt, schema_create.';

@@ -1,0 +1,48 @@
+-- The application's own triggers now run as a login that row-level security binds. Which tables a function touches is read
+-- from its text: names are looked for as whole words, so a finding may be one too many, never a silent one too few for
+-- names that are written out.
+create function tenantry_private.trigger_findings()
+returns table (severity text, code text, object text, problem text, fix text)
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  item record;
+begin
+  for item in
+    select t.relation, g.tgname, p.oid::regprocedure as routine, p.prosecdef, other.oid::regclass as touched,
+           declared.class, n.nspname
+      from tenantry.tables t
+      join pg_catalog.pg_trigger g on g.tgrelid = t.relation and not g.tgisinternal and g.tgname not like 'tenantry\_%'
+      join pg_catalog.pg_proc p on p.oid = g.tgfoid
+      join pg_catalog.pg_namespace n on n.oid = p.pronamespace
+      join pg_catalog.pg_roles o on o.oid = p.proowner
+      join pg_catalog.pg_class other on other.relkind in ('r', 'p') and not other.relispartition
+                                    and other.relnamespace in (select tenantry_private.schemas_in_scope())
+      left join tenantry.tables declared on declared.relation = other.oid
+     where t.class in ('owned', 'by_parent')
+       and other.oid <> t.relation
+       and p.prosrc ~* ('(into|update|from|join)\s+(only\s+)?("?\w+"?\.)?"?' || regexp_replace(other.relname, '([^\w])', '\\\1', 'g') || '"?\M')
+       and (not p.prosecdef and not tenantry_private.readable_by_application(other.oid)
+            or p.prosecdef and declared.class in ('owned', 'by_parent') and not o.rolsuper and not o.rolbypassrls)
+     order by t.relation::text, g.tgname, other.oid::regclass::text
+  loop
+    severity := 'warning';
+    object   := item.relation;
+    if item.prosecdef then
+      code    := 'trigger_bound';
+      problem := format('trigger %I runs %s as its owner, whom row-level security shows no row of %s', item.tgname, item.routine, item.touched);
+      fix     := format('alter function %s security invoker;', item.routine);
+    else
+      code    := 'trigger_denied';
+      problem := format('trigger %I runs %s as the application, which has no privilege on %s', item.tgname, item.routine, item.touched);
+      fix     := case when item.class = 'exempt'
+                   then format('alter function %s security definer set search_path = pg_catalog, %I, pg_temp;', item.routine, item.nspname)
+                   else format('select * from tenantry.protect(%L);', item.touched) end;
+    end if;
+    return next;
+  end loop;
+end
+$$;
+
+comment on function tenantry_private.trigger_findings() is 'Findings trigger_denied, trigger_bound.';

@@ -1,0 +1,45 @@
+-- Takes tenantry out of this database, however it was installed. The application's tables stay, usable, with their owner
+-- columns, indexes and composite keys; row-level security goes back to what it was. Run as a superuser or as the
+-- role that installed tenantry. One transaction: it ends whole or not at all.
+begin;
+set local client_min_messages = notice;
+
+select * from tenantry.uninstall();
+
+do $uninstall$
+declare
+  login record;
+  left_over text;
+begin
+  for login in select role_name from tenantry_private.allowed_logins() where granted_as = 'user' loop
+    raise notice 'role % keeps its membership of tenantry_user and its search_path', login.role_name;
+  end loop;
+  raise notice 'the roles tenantry_* stay, since other databases of the cluster may use them; to drop them: drop role tenantry_owner, tenantry_engine, tenantry_facade, tenantry_reach, tenantry_user, tenantry_admin, tenantry_maintenance';
+  raise notice 'TEMPORARY stays revoked from PUBLIC; to give it back: grant temporary on database % to public', current_database();
+  if exists (select from pg_extension where extname = 'tenantry') then
+    drop extension tenantry;
+  else
+    -- CASCADE reaches the package's own objects only: whatever else still hangs on them stops it here.
+    select string_agg(distinct pg_describe_object(d.classid, d.objid, d.objsubid), ', ')
+      into left_over
+      from pg_depend d
+      join (select 'pg_proc'::regclass as class, p.oid from pg_proc p
+             where p.pronamespace in ('tenantry'::regnamespace, 'tenantry_private'::regnamespace)
+            union all
+            select 'pg_type'::regclass, t.oid from pg_type t where t.typnamespace = 'tenantry'::regnamespace
+            union all
+            select 'pg_class'::regclass, c.oid from pg_class c
+             where c.relnamespace in ('tenantry'::regnamespace, 'tenantry_private'::regnamespace)) ours
+        on ours.class = d.refclassid and ours.oid = d.refobjid
+     where d.deptype = 'n'
+       and coalesce((pg_identify_object(d.classid, d.objid, d.objsubid)).schema, '') not in ('tenantry', 'tenantry_private')
+       and (pg_identify_object(d.classid, d.objid, d.objsubid)).identity !~ ' on tenantry(_private)?\.'
+       and pg_describe_object(d.classid, d.objid, d.objsubid) !~ ' (on|of|for) (table|view|column \S+ of table)? ?tenantry(_private)?\.';
+    if left_over is not null then
+      raise exception 'tenantry is still used by: %', left_over using hint = 'Drop or change these first, then run uninstall.sql again.';
+    end if;
+    drop schema tenantry, tenantry_private cascade;
+  end if;
+end
+$uninstall$;
+commit;
