@@ -1,0 +1,146 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { ClientBase } from 'pg'
+import { isServerError } from '../../errors.js'
+import type { Step } from './file.js'
+
+export type Outcome = 'done' | 'as declared' | 'refused' | 'left'
+
+export interface Result {
+  readonly step: Step
+  readonly outcome: Outcome
+  readonly milliseconds: number
+  /** What was carried out, where the statement tells. */
+  readonly statements: readonly string[]
+  readonly error: unknown
+}
+
+export interface RunOptions {
+  /** How long to wait for a lock before giving way to the application. */
+  readonly lockTimeout: string
+  /** How often to try again when a lock was not to be had. */
+  readonly attempts: number
+}
+
+const lockNotAvailable = '55P03'
+const deadlockDetected = '40P01'
+
+/** Carries one statement out in a transaction of its own. */
+export async function carryOut(
+  client: ClientBase,
+  step: Step,
+  options: RunOptions,
+): Promise<Result> {
+  const started = performance.now()
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      const statements = step.statement.text.includes('concurrently')
+        ? await run(client, step)
+        : await inTransaction(client, step, options)
+      return {
+        step,
+        outcome: statements?.length === 0 ? 'as declared' : 'done',
+        milliseconds: performance.now() - started,
+        statements: statements ?? [],
+        error: null,
+      }
+    } catch (error) {
+      if (!(isServerError(error) && retryable(error.code)) || attempt >= options.attempts) {
+        return {
+          step,
+          outcome: 'refused',
+          milliseconds: performance.now() - started,
+          statements: [],
+          error,
+        }
+      }
+      await sleep(250 * attempt)
+    }
+  }
+}
+
+const retryable = (code: string): boolean => code === lockNotAvailable || code === deadlockDetected
+
+async function inTransaction(client: ClientBase, step: Step, options: RunOptions) {
+  await client.query('begin')
+  try {
+    await client.query('select pg_catalog.set_config($1, $2, true)', [
+      'lock_timeout',
+      options.lockTimeout,
+    ])
+    const statements = await run(client, step)
+    await client.query('commit')
+    return statements
+  } catch (error) {
+    // The first error is the one to report; a rollback fails only where the connection is gone.
+    await client.query('rollback').catch(() => undefined)
+    throw error
+  }
+}
+
+/**
+ * Functions that change the schema return one row a statement: no row means that everything was as
+ * declared already. Other statements tell nothing (null).
+ */
+async function run(client: ClientBase, step: Step): Promise<string[] | null> {
+  const result = await client.query({ text: step.statement.text, rowMode: 'array' })
+  if (!step.statement.call || !reporting.has(step.statement.call.name)) return null
+  return result.rows.map((row: unknown[]) => row.map(String).join(' '))
+}
+
+/** The functions that return table(step, statement, lock). */
+const reporting = new Set([
+  'protect',
+  'unprotect',
+  'share',
+  'unshare',
+  'exempt',
+  'unexempt',
+  'sync',
+])
+
+/** Tries every statement in one transaction that is rolled back. */
+export async function rehearse(
+  client: ClientBase,
+  steps: readonly Step[],
+  options: RunOptions,
+  onResult: (result: Result) => void,
+): Promise<Result[]> {
+  const results: Result[] = []
+  await client.query('begin')
+  try {
+    await client.query('select pg_catalog.set_config($1, $2, true)', [
+      'lock_timeout',
+      options.lockTimeout,
+    ])
+    for (const step of steps) {
+      const started = performance.now()
+      await client.query('savepoint step')
+      let result: Result
+      try {
+        const statements = await run(client, step)
+        await client.query('release savepoint step')
+        result = {
+          step,
+          outcome: statements?.length === 0 ? 'as declared' : 'done',
+          milliseconds: performance.now() - started,
+          statements: statements ?? [],
+          error: null,
+        }
+      } catch (error) {
+        await client.query('rollback to savepoint step')
+        result = {
+          step,
+          outcome: 'refused',
+          milliseconds: performance.now() - started,
+          statements: [],
+          error,
+        }
+      }
+      results.push(result)
+      onResult(result)
+    }
+  } finally {
+    await client.query('rollback')
+  }
+  return results
+}
