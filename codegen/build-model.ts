@@ -46,7 +46,12 @@ export function buildModel(snapshot: Snapshot, options: ModelOptions = {}): Mode
   })
   const kindsByName = new Map(kinds.map((kind) => [kind.kind, kind]))
 
-  const relations = snapshot.relations.filter((relation) => isUsable(snapshot, relation))
+  const usable = snapshot.relations.filter((relation) => isUsable(snapshot, relation))
+  const inDefault = (relation: RelationInfo): boolean => relation.schema === defaultSchema
+  const relations = [
+    ...usable.filter(inDefault),
+    ...usable.filter((relation) => !inDefault(relation)),
+  ]
   if (relations.length === 0) throw nothingToGenerate(snapshot)
   const properties = tableProperties(relations, defaultSchema, convert)
   const tables = relations.map((relation): TableModel => {
@@ -171,19 +176,17 @@ function uniqueKeys(relation: RelationInfo): { name: string; columns: readonly s
   })
 }
 
-/** Properties on the session: bare in the default schema, `schema_table` elsewhere. */
+/** Properties on the session: bare in the default schema, which comes first, `schema_table` elsewhere. */
 function tableProperties(
   relations: readonly RelationInfo[],
   defaultSchema: string,
   convert: (name: string) => string,
 ): ReadonlyMap<RelationInfo, string> {
-  const bare = relations.filter(({ schema }) => schema === defaultSchema)
-  const others = relations.filter(({ schema }) => schema !== defaultSchema)
   const wanted = (relation: RelationInfo): string =>
     relation.schema === defaultSchema ? relation.name : `${relation.schema}_${relation.name}`
   const taken = new Set<string>()
   const properties = new Map<RelationInfo, string>()
-  for (const relation of [...bare, ...others]) {
+  for (const relation of relations) {
     const name = convert(wanted(relation))
     const base = isSessionName(name) ? convert(`${wanted(relation)}_table`) : name
     let property = base

@@ -3,7 +3,7 @@ import type { ColumnInfo, RelationInfo } from './snapshot.js'
 import type { TypeMapping } from './type-map.js'
 
 /** A view's column says in its comment that it is never null; the catalog cannot. */
-const notNullTag = /(^|\s)@notNull\b/
+const notNullTag = /(^|\s)@notNull\b\s*/
 
 interface ColumnContext {
   readonly property: string
@@ -26,7 +26,7 @@ export function columnModel(
     name: column.name,
     property,
     sqlType: column.sqlType,
-    comment: column.comment,
+    comment: column.comment?.replace(notNullTag, '$1') ?? null,
     default: column.default,
     origin: originOf(column, isOwner),
     notNull,
@@ -36,10 +36,10 @@ export function columnModel(
       column.identity !== null ||
       mapping.hasDefault ||
       isOwner,
-    read: brand ?? mapping.read,
-    write: brand ?? mapping.write,
-    driver: brand ?? mapping.driver,
-    driverWrite: brand ?? mapping.driverWrite,
+    read: brand ?? nested(mapping.read, column),
+    write: brand ?? nested(mapping.write, column),
+    driver: brand ?? nested(mapping.driver, column),
+    driverWrite: brand ?? nested(mapping.driverWrite, column),
     comparable: mapping.comparable,
     array: mapping.array,
     encoding: mapping.encoding ?? null,
@@ -57,4 +57,18 @@ function originOf(column: ColumnInfo, isOwner: boolean): string | null {
   if (column.generated) return `generated: ${column.generation ?? ''}`
   if (column.identity) return `identity, generated ${column.identity}`
   return null
+}
+
+/**
+ * `integer[][]` as declared. PostgreSQL does not hold values to it, but nobody declares two
+ * dimensions and stores one.
+ */
+function nested(type: string, { dimensions }: ColumnInfo): string {
+  if (dimensions < 2 || !type.endsWith('[]')) return type
+  const readonly = type.startsWith('readonly ')
+  let result = type
+  for (let depth = 1; depth < dimensions; depth += 1) {
+    result = readonly ? `readonly (${result})[]` : `${result}[]`
+  }
+  return result
 }

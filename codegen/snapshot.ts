@@ -105,6 +105,8 @@ export interface ColumnInfo {
   readonly type: TypeRef
   /** As `format_type` prints it, schema-qualified: `character varying(20)`, `public.mood[]`. */
   readonly sqlType: string
+  /** As declared: 2 for `integer[][]`, 0 for what is no array. */
+  readonly dimensions: number
   readonly notNull: boolean
   readonly default: string | null
   readonly identity: 'always' | 'by default' | null

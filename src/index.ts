@@ -13,5 +13,5 @@ export type { TenantryOptions } from './runtime/options.js'
 export type { Session, SessionApi } from './runtime/session.js'
 export type { IsolationLevel, TransactionOptions } from './runtime/transaction.js'
 export type { InsertManyOptions, TableName } from './runtime/insert-many.js'
-export type { TenantrySchema, AccessorsOf } from './accessors/schema.js'
-export type { Executor, QueryRows } from './accessors/executor.js'
+// What generated files import, besides `identity`.
+export * from './accessors/index.js'

@@ -4,6 +4,7 @@ export const columns = `
     'name',       a.attname,
     'type',       r.ref,
     'sqlType',    format_type(a.atttypid, a.atttypmod),
+    'dimensions', a.attndims,
     'notNull',    a.attnotnull,
     'default',    case when a.attgenerated = '' then pg_get_expr(d.adbin, d.adrelid) end,
     'identity',   case a.attidentity when 'a' then 'always' when 'd' then 'by default' end,

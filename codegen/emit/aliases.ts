@@ -12,11 +12,12 @@ export function emitAliases(file: SourceFile, model: Model): void {
 
 function emitKind(file: SourceFile, kind: KindModel): void {
   const place = kind.table === null ? '' : `, a row of \`${kind.table}\``
+  const entity = `an entity of kind \`${kind.kind}\``
   file.addTypeAlias({
     isExported: true,
     name: kind.idType,
     type: `${kind.base} & Brand<${literal(kind.kind)}>`,
-    docs: docs(`The id of a ${kind.kind}${place}. No other id fits where one is wanted.`),
+    docs: docs(`The id of ${entity}${place}. No other id fits where one is wanted.`),
   })
   file.addFunction({
     isExported: true,
@@ -24,13 +25,13 @@ function emitKind(file: SourceFile, kind: KindModel): void {
     parameters: [{ name: 'id', type: kind.base }],
     returnType: kind.idType,
     statements: `return id as ${kind.idType}`,
-    docs: docs(`Takes an id from outside as that of a ${kind.kind}. Checks nothing.`),
+    docs: docs(`Takes an id from outside as that of ${entity}. Checks nothing.`),
   })
   file.addVariableStatement({
     isExported: true,
     declarationKind: VariableDeclarationKind.Const,
     declarations: [{ name: kind.constant, initializer: `identity(${literal(kind.kind)})` }],
-    docs: docs(`Makes the identity of a ${kind.kind}: \`${kind.constant}(id)\`.`),
+    docs: docs(`Makes the identity of ${entity}: \`${kind.constant}(id)\`.`),
   })
 }
 

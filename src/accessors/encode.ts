@@ -14,11 +14,14 @@ export function encode(column: Column, value: unknown, call: string): unknown {
       // A column that takes no NULL can only have meant the JSON null.
       return value === null && !column.notNull ? null : json(column, value, call)
     case 'json[]':
-      return elements(value, (element) => json(column, element, call))
+      // An array among the elements is one JSON value, not a second dimension.
+      return Array.isArray(value)
+        ? value.map((element) => (element === null ? null : json(column, element, call)))
+        : value
     case 'point':
       return point(value)
     case 'point[]':
-      return elements(value, point)
+      return points(value)
     case 'circle':
       return circle(value)
   }
@@ -30,12 +33,8 @@ function json(column: Column, value: unknown, call: string): string {
   throw new ArgumentError(call, `the value of ${show(column.property)} has no JSON form`)
 }
 
-function elements(value: unknown, one: (element: unknown) => unknown): unknown {
-  return Array.isArray(value)
-    ? value.map((element: unknown) => (element === null ? null : elements(element, one)))
-    : value === null || typeof value === 'string'
-      ? value
-      : one(value)
+function points(value: unknown): unknown {
+  return Array.isArray(value) ? value.map(points) : point(value)
 }
 
 function point(value: unknown): unknown {

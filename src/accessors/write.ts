@@ -50,8 +50,7 @@ export function upsertStatement(
     ? conflict.update.map((name) => updatable(columnOf(table, name, call), call))
     : columns.filter((column) => column.updatable && !conflict.key.includes(column))
   const set = taken.map((column) => `${column.sql} = excluded.${column.sql}`)
-  // Nothing to take over: DO NOTHING would return no row, so the key is set to itself.
-  if (set.length === 0) set.push(`${conflict.key[0]!.sql} = ${conflict.key[0]!.qualified}`)
+  if (set.length === 0) set.push(unchanged(table, conflict.key, call))
   const key = conflict.key.map((column) => column.sql).join(', ')
   return {
     text:
@@ -59,6 +58,13 @@ export function upsertStatement(
       returningClause(table, select, call),
     values,
   }
+}
+
+/** Nothing to take over: DO NOTHING would return no row, so a column is set to itself. */
+function unchanged(table: Table, key: readonly Column[], call: string): string {
+  const column = [...key, ...table.columns.values()].find((candidate) => candidate.updatable)
+  if (column) return `${column.sql} = ${column.qualified}`
+  throw new ArgumentError(call, `no column of ${show(table.label)} can be changed`)
 }
 
 export function updateStatement(
