@@ -43,13 +43,27 @@ export async function filledTemplate(
 /** Installs tenantry in the database that `admin` is connected to. */
 export async function install(server: ServerDescription, admin: pg.Client): Promise<void> {
   if (process.env.TENANTRY_EXTENSION === 'off') return
-  if (server.installs === 'extension') {
-    await admin.query('create extension tenantry cascade')
-  } else if (existsSync(installScript)) {
-    await admin.query(readFileSync(installScript, 'utf8'))
-  } else if (existsSync(join(repositoryRoot, 'extension', 'build.mjs'))) {
-    throw new Error(`${installScript} is missing: run "make build"`)
+  const script = server.installs === 'extension' ? createExtension : readInstallScript()
+  try {
+    await admin.query(script)
+  } catch (error) {
+    throw error instanceof pg.DatabaseError ? located(error, script) : error
   }
+}
+
+const createExtension = 'create extension tenantry cascade'
+
+function readInstallScript(): string {
+  if (existsSync(installScript)) return readFileSync(installScript, 'utf8')
+  throw new Error(`${installScript} is missing: run "make build"`)
+}
+
+/** Says where in thousands of lines the error is, which the message itself does not. */
+function located(error: pg.DatabaseError, script: string): Error {
+  const before = script.slice(0, Number(error.position ?? 0))
+  const line = error.position ? `line ${before.split('\n').length} of install.sql` : ''
+  const where = [line, error.where].filter(Boolean).join('\n')
+  return new Error(`tenantry cannot be installed: ${error.message}\n${where}`, { cause: error })
 }
 
 /**
