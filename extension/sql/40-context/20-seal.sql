@@ -5,9 +5,10 @@
 -- the transaction's start, so that a copied text is worth nothing anywhere else. Not the process id: it differs in
 -- parallel workers. Nothing is written to a table, so it works on a standby and behind a transaction pooler.
 
+-- STABLE, though immutable in fact: as an IMMUTABLE function around a stable one it would not be inlined.
 create function tenantry_private.instant(at timestamptz)
 returns text
-language sql immutable parallel safe
+language sql stable parallel safe
 return encode(timestamptz_send(at), 'hex');
 
 comment on function tenantry_private.instant(timestamptz) is 'A time as 16 hex digits that compare as text, whatever the session''s settings.';
@@ -31,7 +32,7 @@ comment on function tenantry_private.mac(text, text, text, bytea) is
 
 create function tenantry_private.same_mac(given text, computed bytea)
 returns boolean
-language sql immutable parallel safe
+language sql stable parallel safe
 -- Digests are compared, not the values: how many leading bytes agree tells nothing about the MAC.
 return coalesce(sha256(convert_to(given, 'UTF8')) = sha256(convert_to(encode(computed, 'hex'), 'UTF8')), false);
 

@@ -45,11 +45,13 @@ language sql stable
 set search_path = pg_catalog, pg_temp
 return (
   -- 63 bytes is the longest name; multi-byte names are cut by characters until they fit.
-  select max(left(c.relname, length) || '_' || suffix)::name
+  select (left(c.relname, length) || '_' || suffix)::name
     from pg_catalog.pg_class c
    cross join generate_series(0, length(c.relname)) as length
    where c.oid = relation
-     and octet_length(left(c.relname, length) || '_' || suffix) <= 63);
+     and octet_length(left(c.relname, length) || '_' || suffix) <= 63
+   order by length desc
+   limit 1);
 
 comment on function tenantry_private.short_name(regclass, text) is 'A name for something that belongs to a table, at most 63 bytes long.';
 
@@ -68,6 +70,7 @@ declare
   child_owner  smallint;
   hidden       regclass[];
   relation     regclass;
+  fired        record;
 begin
   select a.attnum into parent_owner
     from pg_catalog.pg_attribute a where a.attrelid = parent.relation and a.attname = parent.owner_column;
@@ -113,6 +116,16 @@ begin
     lock := format('ACCESS EXCLUSIVE on %s', relation);
     return next;
   end loop;
+  -- The application's triggers (updated_at, audit) must not take this for a change of the row.
+  for fired in
+    select t.tgname, t.tgenabled from pg_catalog.pg_trigger t
+     where t.tgrelid = target and not t.tgisinternal and t.tgenabled in ('O', 'A') and t.tgtype & 16 <> 0
+     order by t.tgname
+  loop
+    statement := format('alter table %s disable trigger %I', target, fired.tgname);
+    lock := 'SHARE ROW EXCLUSIVE';
+    return next;
+  end loop;
   statement := format(
     'update %s c set %I = p.%I from %s p where (%s) = (%s) and c.%I is distinct from p.%I',
     target, declaration.owner_column, parent.owner_column, parent.relation,
@@ -120,6 +133,15 @@ begin
     declaration.owner_column, parent.owner_column);
   lock := 'ROW EXCLUSIVE';
   return next;
+  for fired in
+    select t.tgname, t.tgenabled from pg_catalog.pg_trigger t
+     where t.tgrelid = target and not t.tgisinternal and t.tgenabled in ('O', 'A') and t.tgtype & 16 <> 0
+     order by t.tgname
+  loop
+    statement := format('alter table %s enable %strigger %I', target, case fired.tgenabled when 'A' then 'always ' else '' end, fired.tgname);
+    lock := 'SHARE ROW EXCLUSIVE';
+    return next;
+  end loop;
   foreach relation in array hidden loop
     statement := format('alter table %s force row level security', relation);
     lock := format('ACCESS EXCLUSIVE on %s', relation);
