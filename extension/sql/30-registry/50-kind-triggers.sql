@@ -9,15 +9,18 @@ set debug_print_rewritten = off
 set debug_print_plan = off
 as $$
 declare
-  the_kind     constant text := tg_argv[0];
-  id_column    constant text := tg_argv[1];
-  owner_column constant text := nullif(tg_argv[2], '');
-  its_owner    constant text := nullif(tg_argv[3], '');
-  old_row      jsonb;
-  new_row      jsonb;
+  kind     tenantry_private.kinds;
+  old_row  jsonb;
+  new_row  jsonb;
 begin
+  -- What to read comes from the registry, not from the trigger's arguments, which whoever creates a trigger chooses.
+  select k.* into kind from tenantry_private.kinds k where k.relation in (tg_relid, pg_partition_root(tg_relid));
+  if kind.kind is null then
+    perform tenantry_private.refuse(format('%s is not the table of a kind', tg_relid::regclass),
+      format('Run: drop trigger %I on %s;', tg_name, tg_relid::regclass));
+  end if;
   if tg_op = 'TRUNCATE' then
-    update tenantry_private.entities e set gone_at = now() where e.kind = the_kind and e.gone_at is null;
+    update tenantry_private.entities e set gone_at = now() where e.kind = kind.kind and e.gone_at is null;
     return null;
   end if;
   if tg_op <> 'INSERT' then
@@ -26,27 +29,27 @@ begin
   if tg_op <> 'DELETE' then
     new_row := to_jsonb(new);
   end if;
-  if tg_op = 'UPDATE' and old_row ->> id_column is not distinct from new_row ->> id_column then
+  if tg_op = 'UPDATE' and old_row ->> kind.id_column is not distinct from new_row ->> kind.id_column then
     update tenantry_private.entities e
-       set owner_kind = case when new_row ->> owner_column is not null then its_owner end,
-           owner_id   = new_row ->> owner_column
-     where e.kind = the_kind
-       and e.id = new_row ->> id_column
-       and e.owner_id is distinct from new_row ->> owner_column;
+       set owner_kind = case when new_row ->> kind.owner_column is not null then kind.owner_kind end,
+           owner_id   = new_row ->> kind.owner_column
+     where e.kind = kind.kind
+       and e.id = new_row ->> kind.id_column
+       and e.owner_id is distinct from new_row ->> kind.owner_column;
     return null;
   end if;
   if tg_op <> 'INSERT' then
-    update tenantry_private.entities e set gone_at = now() where e.kind = the_kind and e.id = old_row ->> id_column;
+    update tenantry_private.entities e set gone_at = now() where e.kind = kind.kind and e.id = old_row ->> kind.id_column;
   end if;
-  if tg_op <> 'DELETE' and new_row ->> id_column is not null then
-    perform tenantry_private.record_entities(the_kind, array[new_row ->> id_column], its_owner, array[new_row ->> owner_column]);
+  if tg_op <> 'DELETE' and new_row ->> kind.id_column is not null then
+    perform tenantry_private.record_entities(kind.kind, array[new_row ->> kind.id_column], kind.owner_kind, array[new_row ->> kind.owner_column]);
   end if;
   return null;
 end
 $$;
 
 comment on function tenantry_private.follow_kind() is
-  'Trigger on the table of a kind: records births, deaths and changes of owner. Arguments: kind, id column, owner column, owner kind.';
+  'Trigger on the table of a kind: records births, deaths and changes of owner.';
 
 create function tenantry_private.record_entities(the_kind text, ids text[], the_owner_kind text, owners text[])
 returns bigint

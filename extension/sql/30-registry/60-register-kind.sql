@@ -201,12 +201,11 @@ begin
   execute format('lock table %s in share row exclusive mode', target);
   perform tenantry_private.record_kind(kind, target, id_column, owner_column, owner_kind, acts_for_owner);
   execute format(
-    'create or replace trigger tenantry_kind after insert or delete or update of %s on %s for each row execute function tenantry_private.follow_kind(%L, %L, %L, %L)',
-    concat_ws(', ', quote_ident(id_column), quote_ident(nullif(owner_column, id_column))), target,
-    kind, id_column, coalesce(owner_column, ''), coalesce(owner_kind, ''));
+    'create or replace trigger tenantry_kind after insert or delete or update of %s on %s for each row execute function tenantry_private.follow_kind()',
+    concat_ws(', ', quote_ident(id_column), quote_ident(nullif(owner_column, id_column))), target);
   execute format(
-    'create or replace trigger tenantry_kind_truncate after truncate on %s for each statement execute function tenantry_private.follow_kind(%L, %L, %L, %L)',
-    target, kind, id_column, coalesce(owner_column, ''), coalesce(owner_kind, ''));
+    'create or replace trigger tenantry_kind_truncate after truncate on %s for each statement execute function tenantry_private.follow_kind()',
+    target);
   execute format('alter table %s enable always trigger tenantry_kind', target);
   execute format('alter table %s enable always trigger tenantry_kind_truncate', target);
   return tenantry_private.read_kind(kind);

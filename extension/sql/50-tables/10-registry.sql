@@ -41,6 +41,15 @@ set debug_print_plan = off
 as $$
 begin
   perform tenantry_private.require_admin('declare how tables are isolated');
+  -- Whoever runs sync() later does it with powers of their own, so nobody declares a table that is not theirs. Only the
+  -- login is known here: in a definer function current_user is its owner.
+  if declaration.class <> 'exempt' and not exists (
+       select
+         from pg_catalog.pg_class c
+        where c.oid = declaration.relation and pg_has_role(session_user, c.relowner, 'member')) then
+    raise exception '% does not own %', quote_ident(session_user), declaration.relation
+      using errcode = '42501', hint = 'Connect as a member of its owner, or as a superuser.';
+  end if;
   insert into tenantry_private.tables as t
          (relation, class, owner_column, owner_kind, owner_from, parent, unchecked_references, writers, reason, before)
   values (declaration.relation, declaration.class, declaration.owner_column, declaration.owner_kind, declaration.owner_from,

@@ -98,6 +98,8 @@ begin
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp
     as %L $sql$, routine, tenantry_private.expected_check(target));
+  execute format('revoke all on function %s from public', routine);
+  execute format('grant execute on function %s to tenantry_admin', routine);
   execute format('comment on function %s is %L', routine, format('References of %s, checked as whoever writes them.', target));
 end
 $$;
@@ -127,6 +129,8 @@ begin
     as %L $sql$, routine, format(E'begin\n  new.%I := (select p.%I from %s p where (%s) = (%s));\n  return new;\nend',
       declaration.owner_column, parent.owner_column, parent.relation,
       tenantry_private.column_list(declaration.parent, key.confkey, 'p.'), tenantry_private.column_list(target, key.conkey, 'new.')));
+  execute format('revoke all on function %s from public', routine);
+  execute format('grant execute on function %s to tenantry_admin', routine);
   execute format('comment on function %s is %L', routine, format('Owner of a new row of %s, taken from its parent where nobody has said it.', target));
 end
 $$;

@@ -203,6 +203,26 @@ begin
     return next;
   end loop;
 
+  -- Whoever writes the one never sees the other, so that no row could be referred to at all.
+  for item in
+    select t.relation, t.unchecked_references, k.conname, parent.relation as parent, parent.owner_kind as parent_kind, t.owner_kind,
+           (select array_agg(a.attname order by a.attnum)
+              from pg_catalog.pg_attribute a
+             where a.attrelid = k.conrelid and a.attnum = any (k.conkey)) as columns
+      from tenantry.tables t
+     cross join lateral tenantry_private.checked_references(t.relation) k
+      join tenantry.tables parent on parent.relation = k.confrelid
+     where parent.owner_kind <> t.owner_kind
+     order by 1, 3
+  loop
+    severity := 'warning'; code := 'reference_across_kinds'; object := item.relation;
+    problem := format('its rows belong to a %s, those of %s to a %s, so nobody sees both and %I can never be satisfied',
+                 item.owner_kind, item.parent, item.parent_kind, item.conname);
+    fix := format('select * from tenantry.protect(%L, unchecked_references => %L);', item.relation,
+             (select array_agg(distinct c order by c) from unnest(item.unchecked_references || item.columns) as c));
+    return next;
+  end loop;
+
   for item in
     select n.nspname, g.grantee
       from pg_catalog.pg_namespace n
@@ -225,4 +245,4 @@ begin
 end
 $$;
 
-comment on function tenantry_private.table_findings() is 'Findings owner_unbound, view_runs_as_owner, policy_foreign, reference_exempt, schema_create.';
+comment on function tenantry_private.table_findings() is 'Findings owner_unbound, view_runs_as_owner, policy_foreign, reference_exempt, reference_across_kinds, schema_create.';
