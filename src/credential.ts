@@ -1,10 +1,8 @@
 import { createHash, createHmac, hkdfSync } from 'node:crypto'
 import { TenantryError } from './errors.js'
-import { identityKey, type Identity } from './identity.js'
-import { LruMap } from './runtime/lru.js'
+import type { Identity } from './identity.js'
 
 const SECRET_MIN_BYTES = 32
-const CACHE_ENTRIES = 10_000
 
 /** The signing key made from the application's secret, and the name the database knows it by. */
 export interface SigningKey {
@@ -54,33 +52,6 @@ export function mintCredential(signing: SigningKey, who: Identity, options: Mint
   })
   const signature = createHmac('sha256', signing.key).update(`${header}.${claims}`)
   return `${header}.${claims}.${signature.digest('base64url')}`
-}
-
-/** Gives the credential of an identity, minting only when the last one nears its end. */
-export type CredentialSource = (who: Identity) => string
-
-/**
- * Mints credentials of `lifetime` seconds and keeps each until a quarter of its life, at most ten
- * seconds, is left: a call must not fail because it waited for a connection.
- */
-export function credentialSource(
-  signing: SigningKey,
-  audience: string,
-  lifetime: number,
-): CredentialSource {
-  const cache = new LruMap<string, { credential: string; renewAt: number }>(CACHE_ENTRIES)
-  const margin = Math.min(10, lifetime / 4)
-  return (who) => {
-    const now = Date.now() / 1000
-    const key = identityKey(who)
-    const cached = cache.get(key)
-    // The second comparison notices a clock that was set back.
-    if (cached && now < cached.renewAt && cached.renewAt - now <= lifetime) return cached.credential
-    const expiresAt = Math.ceil(now + lifetime)
-    const credential = mintCredential(signing, who, { audience, expiresAt })
-    cache.set(key, { credential, renewAt: expiresAt - margin })
-    return credential
-  }
 }
 
 function base64url(value: object): string {

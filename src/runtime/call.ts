@@ -1,7 +1,7 @@
 import { contextError, TenantryError } from '../errors.js'
 import type { Identity } from '../identity.js'
 import { connectionState, noteError, statementName, type ResetPolicy } from './connection.js'
-import { isPassRefused, type Contexts } from './contexts.js'
+import { isRefused, type Contexts } from './contexts.js'
 import { wireValues, type Callback, type QuerySpec, type RawClient } from './pg-internals.js'
 import type { Scopes } from './scope.js'
 import type { Transport } from './transport.js'
@@ -50,9 +50,9 @@ export function call(runtime: Runtime, request: Call, done: Callback): void {
       if (!error) return done(null, result)
       noteError(client, state, error)
       if (!contextFailed) return done(error)
-      if (mayRetry && enter && context?.byPass && isPassRefused(error)) {
+      if (mayRetry && enter && context?.kept && isRefused(error)) {
         // The group was one transaction and nothing of it ran, so a second try is safe.
-        runtime.contexts.dropPass(enter)
+        runtime.contexts.forget(enter)
         return afterRollback(client, () => attempt(false), done)
       }
       done(contextError(error))
@@ -81,11 +81,10 @@ function sendable(runtime: Runtime, { client, spec }: Call): QuerySpec {
   if (values !== undefined && values !== null && !Array.isArray(values)) {
     throw new TypeError('Query values must be an array')
   }
-  return {
-    ...spec,
-    values: values ? wireValues(values) : undefined,
-    name: name === undefined ? undefined : ownName(runtime, client, name, text),
-  }
+  // The spec is this call's own, made from what the application gave; and wire form of wire form
+  // is itself, so a call that is repeated may go through here again.
+  if (values && values.length > 0) spec.values = wireValues(values)
+  return name === undefined ? spec : { ...spec, name: ownName(runtime, client, name, text) }
 }
 
 function ownName(

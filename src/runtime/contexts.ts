@@ -1,11 +1,7 @@
-import {
-  credentialSource,
-  deriveSigningKey,
-  mintCredential,
-  type CredentialSource,
-} from '../credential.js'
+import { deriveSigningKey, mintCredential } from '../credential.js'
 import { contextError, TenantryError } from '../errors.js'
 import { identityKey, type Identity } from '../identity.js'
+import { statementFrame } from './frames.js'
 import { LruMap } from './lru.js'
 import type { RawClient } from './pg-internals.js'
 
@@ -13,10 +9,12 @@ import type { RawClient } from './pg-internals.js'
 export interface ContextStatement {
   readonly text: string
   readonly values: readonly string[]
+  /** Its messages as an unnamed statement; made once. */
+  frame(): Buffer
   /** Set when the statement answers with a pass. */
-  readonly onValue?: (value: string) => void
-  /** Whether it enters by a pass, which the database may refuse while a credential still holds. */
-  readonly byPass: boolean
+  readonly onValue: ((value: string) => void) | undefined
+  /** Whether it may be one kept from an earlier call, so that another could fare better. */
+  readonly kept: boolean
 }
 
 /** Where context statements come from. */
@@ -27,8 +25,8 @@ export interface Contexts {
   prepare(client: RawClient): Promise<void>
   /** The statement for the next transaction of `who`. */
   statement(who: Identity): ContextStatement
-  /** Forgets the pass of `who`, after the database refused it. */
-  dropPass(who: Identity): void
+  /** Forgets what is kept for `who`, after the database refused it. */
+  forget(who: Identity): void
 }
 
 export interface ContextOptions {
@@ -42,72 +40,93 @@ export interface ContextOptions {
 
 const ENTER = 'select tenantry.enter($1)'
 const ENTER_FOR_PASS = 'select tenantry_private.enter_for_pass($1, $2)'
-const PASSES = 10_000
+const REMEMBERED = 10_000
 
+/**
+ * Mints credentials and keeps what can be used again, the most recently used 10,000 identities.
+ * How long it is kept is measured by a clock that nobody can set; where the wall clock, in which
+ * ends are written, was set forward meanwhile, the database refuses and the next try is anew.
+ */
 export function contexts(options: ContextOptions): Contexts {
   const signing = deriveSigningKey(options.secret)
-  const ttl = options.contextTtl
-  const passes = new LruMap<string, { statement: ContextStatement; until: number }>(PASSES)
-  let audience: string | undefined
-  let credential: CredentialSource | undefined
+  const { contextTtl, credentialTtl } = options
+  const cache = new LruMap<string, { statement: ContextStatement; until: number }>(REMEMBERED)
+  let { audience } = options
   let pending: Promise<void> | undefined
 
-  const useAudience = (name: string): void => {
-    audience = name
-    credential = credentialSource(signing, name, options.credentialTtl)
+  const mint = (who: Identity, lifetime: number): string => {
+    if (audience === undefined) {
+      throw new TenantryError('TN_CONFIG', 'The audience is not known yet.')
+    }
+    const expiresAt = Math.ceil(Date.now() / 1000) + lifetime
+    return mintCredential(signing, who, { audience, expiresAt })
   }
-  // A pass ends with the credential it was given for, so that one is made to outlast it.
-  const lifetimeForPass = Math.max(options.credentialTtl, ttl + 10)
-  if (options.audience !== undefined) useAudience(options.audience)
+
+  const remember = (key: string, statement: ContextStatement, since: number, ttl: number): void => {
+    // Renewed early, so that a call does not fail because it waited for a connection.
+    cache.set(key, { statement, until: since + 1000 * (ttl - Math.min(10, ttl / 4)) })
+  }
 
   return {
     get ready() {
-      return credential !== undefined
+      return audience !== undefined
     },
     prepare(client) {
       pending ??= fetchAudience(client)
-        .then(useAudience)
+        .then((name) => {
+          audience = name
+        })
         .finally(() => {
           pending = undefined
         })
       return pending
     },
     statement(who) {
-      if (audience === undefined || !credential) {
-        throw new TenantryError('TN_CONFIG', 'The audience is not known yet.')
-      }
-      if (ttl === 0) return { text: ENTER, values: [credential(who)], byPass: false }
       const key = identityKey(who)
       const now = performance.now()
-      const pass = passes.get(key)
-      if (pass && now < pass.until) return pass.statement
-      return {
-        text: ENTER_FOR_PASS,
-        values: [
-          mintCredential(signing, who, {
-            audience,
-            expiresAt: Math.ceil(Date.now() / 1000) + lifetimeForPass,
-          }),
-          String(ttl),
-        ],
-        byPass: false,
-        onValue(value) {
-          // Counted from before the request, so that it ends here before it ends there.
-          const until = now + ttl * 1000 - Math.min(1000, ttl * 100)
-          passes.set(key, { statement: { text: ENTER, values: [value], byPass: true }, until })
-        },
+      const known = cache.get(key)
+      if (known && now < known.until) return known.statement
+      if (contextTtl === 0) {
+        const statement = enter(mint(who, credentialTtl))
+        remember(key, statement, now, credentialTtl)
+        return statement
       }
+      // A pass ends with the credential it was given for, so that one is made to outlast it.
+      const credential = mint(who, Math.max(credentialTtl, contextTtl + 10))
+      return statementOf(ENTER_FOR_PASS, [credential, String(contextTtl)], (pass) =>
+        // Counted from before the request, so that it ends here before it ends there.
+        remember(key, enter(pass), now, contextTtl),
+      )
     },
-    dropPass(who) {
-      passes.delete(identityKey(who))
+    forget(who) {
+      cache.delete(identityKey(who))
     },
   }
 }
 
-/** A pass that ended, was voided by an admin, or was signed under an older key. */
-export function isPassRefused(error: unknown): boolean {
+/** What ended early, was voided by an admin, or was signed under an older key. */
+export function isRefused(error: unknown): boolean {
   const code = (error as { code?: unknown } | undefined)?.code
   return code === 'TN002' || code === 'TN003' || code === 'TN008'
+}
+
+function enter(credential: string): ContextStatement {
+  return statementOf(ENTER, [credential])
+}
+
+function statementOf(
+  text: string,
+  values: readonly string[],
+  onValue?: (value: string) => void,
+): ContextStatement {
+  let frame: Buffer | undefined
+  return {
+    text,
+    values,
+    kept: onValue === undefined,
+    onValue,
+    frame: () => (frame ??= statementFrame(text, values)),
+  }
 }
 
 async function fetchAudience(client: RawClient): Promise<string> {

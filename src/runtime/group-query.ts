@@ -1,21 +1,26 @@
 import { isServerError } from '../errors.js'
+import { groupFrame } from './frames.js'
 import {
   Query,
   type Callback,
   type CommandComplete,
   type QuerySpec,
   type WireConnection,
+  type WireValue,
 } from './pg-internals.js'
 
-/** A statement that travels in front of a query, in the same Sync group. */
-export interface PreambleStatement {
-  readonly text: string
-  readonly values: readonly string[]
-  /** Set when the server has it prepared already, under this name. */
-  readonly preparedAs?: string | undefined
-  /** Gets the first column of its row, if it answers with one. */
+/** The statements that travel in front of a query, in the same Sync group. */
+export interface Preamble {
+  /** Their messages, without a Sync. */
+  readonly frame: Buffer
+  /** How many they are. */
+  readonly statements: number
+  /** Gets the first column of the row that one of them answers with. */
   readonly onValue?: ((value: string) => void) | undefined
 }
+
+/** For queries inside a transaction, which has its context. */
+export const NO_PREAMBLE: Preamble = { frame: Buffer.alloc(0), statements: 0 }
 
 /**
  * One or more statements and ONE Sync, in one socket write: the preamble (`begin`, the context)
@@ -29,16 +34,18 @@ export interface PreambleStatement {
  * because only then does the driver know the state of the transaction.
  */
 export class GroupQuery extends Query {
-  readonly #preamble: readonly PreambleStatement[]
+  readonly #preamble: Preamble
   #answered = 0
 
   /** Whether the error, if there was one, came from the preamble: then the query never ran. */
   get preambleFailed(): boolean {
-    return this.#answered < this.#preamble.length
+    return this.#answered < this.#preamble.statements
   }
 
-  constructor(spec: QuerySpec, preamble: readonly PreambleStatement[], callback: Callback) {
-    super(spec, undefined, callback)
+  constructor(spec: QuerySpec, preamble: Preamble, callback: Callback) {
+    // pg copies an object by its property descriptors, which costs more than all the rest here.
+    super(isPlain(spec) ? (spec.text ?? '') : { ...spec }, undefined, callback)
+    this.values = spec.values
     this.#preamble = preamble
     if (spec.query_timeout !== undefined) this.query_timeout = spec.query_timeout
   }
@@ -46,13 +53,16 @@ export class GroupQuery extends Query {
   /** Called by pg when the connection is free. */
   submit(connection: WireConnection): void {
     const { stream } = connection
+    const { frame } = this.#preamble
+    if (!this.name && !this.rows && !this.portal && !Array.isArray(this.types)) {
+      const values = this.values as readonly WireValue[] | undefined
+      const group = groupFrame(frame, this.text ?? '', values, this.binary === true)
+      if (stream.writable) stream.write(group)
+      return
+    }
     stream.cork()
     try {
-      for (const statement of this.#preamble) {
-        if (statement.preparedAs === undefined) connection.parse({ text: statement.text })
-        connection.bind({ statement: statement.preparedAs ?? '', values: statement.values })
-        connection.execute()
-      }
+      if (stream.writable && frame.length > 0) stream.write(frame)
       this.prepare(connection)
     } finally {
       stream.uncork()
@@ -62,7 +72,7 @@ export class GroupQuery extends Query {
   override handleDataRow(message: { fields: (string | null)[] }): void {
     if (!this.preambleFailed) return super.handleDataRow(message)
     const value = message.fields[0]
-    if (value) this.#preamble[this.#answered]?.onValue?.(value)
+    if (value) this.#preamble.onValue?.(value)
   }
 
   override handleCommandComplete(message: CommandComplete, connection: WireConnection): void {
@@ -87,6 +97,11 @@ export class GroupQuery extends Query {
     // The server ignored the group's Sync, since it came while it was waiting for data.
     connection.sync()
   }
+}
+
+/** Whether text and values are all there is to a query. */
+function isPlain(spec: QuerySpec): boolean {
+  return !(spec.name ?? spec.rowMode ?? spec.types ?? spec.binary ?? spec.rows ?? spec.portal)
 }
 
 /** Runs `report` once the server has ended the group, or the connection is gone. */

@@ -58,6 +58,9 @@ export interface BaseQuery extends EventEmitter {
   values: readonly unknown[] | undefined
   name: string | undefined
   rows: number | undefined
+  portal: string
+  types: unknown
+  binary: boolean | undefined
   queryMode: string | undefined
   callback: Callback
   query_timeout?: number | undefined
@@ -67,7 +70,11 @@ export interface BaseQuery extends EventEmitter {
   handleError(error: unknown, connection: WireConnection): void
 }
 
-type QueryConstructor = new (spec: QuerySpec, values: undefined, callback: Callback) => BaseQuery
+type QueryConstructor = new (
+  spec: QuerySpec | string,
+  values: undefined,
+  callback: Callback,
+) => BaseQuery
 
 /** `pg.Query`, typed for subclassing. */
 export const Query = pg.Query as unknown as QueryConstructor

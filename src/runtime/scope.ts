@@ -16,7 +16,10 @@ export interface Scopes {
   current(): Identity | undefined
   /** The identity `db.run` set. @throws TenantryError `TN_NO_IDENTITY` */
   required(): Identity
-  /** Runs `fn` as `who`. @throws TenantryError `TN_IDENTITY_CHANGED` inside another's transaction */
+  /**
+   * Runs `fn` as `who`; a query builder that it returns is started before the identity is gone.
+   * @throws TenantryError `TN_IDENTITY_CHANGED` inside another's transaction
+   */
   run<T>(who: Identity, fn: () => T): T
   /** Runs `fn` as part of a transaction of `who`. */
   inTransaction<T>(who: Identity, fn: () => T): T
@@ -44,10 +47,23 @@ export function scopes(): Scopes {
           { hint: 'Finish the transaction first: one transaction has one identity.' },
         )
       }
-      return storage.run({ identity: who, transaction }, fn)
+      return storage.run({ identity: who, transaction }, () => started(fn()))
     },
     inTransaction: (who, fn) =>
       storage.run({ identity: storage.getStore()?.identity, transaction: who }, fn),
     outside: (fn) => (storage.getStore() ? storage.run(undefined, fn) : fn()),
   }
+}
+
+/**
+ * Query builders (Drizzle's, Prisma's promises) send nothing before somebody calls `then`. The caller
+ * of `run` would do so without an identity, so it is done here; the result is then a real promise.
+ */
+function started<T>(result: T): T {
+  if (result instanceof Promise || !isThenable(result)) return result
+  return new Promise((resolve, reject) => result.then(resolve, reject)) as T
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof (value as { then?: unknown } | null | undefined)?.then === 'function'
 }

@@ -3,8 +3,9 @@ import type { Executor } from '../accessors/executor.js'
 import type { TenantrySchema } from '../accessors/schema.js'
 import { mapAccessorError } from '../errors.js'
 import type { Identity } from '../identity.js'
+import { readArguments } from './arguments.js'
 import { insertManyStatement, type InsertManyOptions, type TableName } from './insert-many.js'
-import { commandResult, type QuerySpec } from './pg-internals.js'
+import { commandResult } from './pg-internals.js'
 import type { TransactionOptions } from './transaction.js'
 import type { Unit } from './unit.js'
 
@@ -60,7 +61,7 @@ export function sessionOf<A extends object>(
     get client() {
       return (client ??= unit.client())
     },
-    query: (text, values) => unit.run(specOf(text, values)) as Promise<never>,
+    query: (text, values) => unit.run(readArguments(text, values).spec) as Promise<never>,
     insertMany: async (table, columns, rows, options) => {
       const statement = insertManyStatement(table, columns, rows, options)
       const result = rows.length > 0 ? await unit.run(statement) : commandResult('INSERT', 0)
@@ -84,9 +85,4 @@ function executorOf(unit: Unit): Executor {
       }) as Promise<never>,
     transaction: (fn) => unit.transaction((inner) => fn(executorOf(inner))),
   }
-}
-
-function specOf(text: string | pg.QueryConfig, values: readonly unknown[] | undefined): QuerySpec {
-  const spec = typeof text === 'string' ? { text } : (text as QuerySpec)
-  return values === undefined ? spec : { ...spec, values }
 }

@@ -1,10 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import { forgetStatement, noteCommand, type ConnectionState } from './connection.js'
-import { GroupQuery, type PreambleStatement } from './group-query.js'
+import { preparedFrame, statementFrame } from './frames.js'
+import { GroupQuery, NO_PREAMBLE, type Preamble } from './group-query.js'
 import type { Callback, RawClient, WireConnection } from './pg-internals.js'
 import type { Opening, Transport } from './transport.js'
-
-const NOTHING: readonly PreambleStatement[] = []
 
 /**
  * The usual transport: context and query in one Sync group, one round trip. With `prepared`, the
@@ -28,7 +27,7 @@ const send: Transport = ({ client, state, spec, opening }, outcome) => {
   const { name } = spec
   const query = new GroupQuery(
     spec,
-    opening ? preamble(opening, state) : NOTHING,
+    opening ? preamble(opening, state) : NO_PREAMBLE,
     (error, result) => {
       if (error) {
         if (name !== undefined) forgetStatement(client, state, name)
@@ -42,14 +41,12 @@ const send: Transport = ({ client, state, spec, opening }, outcome) => {
   client.query(query as never)
 }
 
-function preamble({ context, begin }: Opening, state: ConnectionState): PreambleStatement[] {
-  const enter: PreambleStatement = {
-    text: context.text,
-    values: context.values,
-    preparedAs: state.contextNames.get(context.text),
-    onValue: context.onValue,
-  }
-  return begin === undefined ? [enter] : [{ text: begin, values: [] }, enter]
+function preamble({ context, begin }: Opening, state: ConnectionState): Preamble {
+  const name = state.contextNames.get(context.text)
+  const enter = name === undefined ? context.frame() : preparedFrame(name, context.values)
+  if (begin === undefined) return { frame: enter, statements: 1, onValue: context.onValue }
+  const frame = Buffer.concat([statementFrame(begin, []), enter])
+  return { frame, statements: 2, onValue: context.onValue }
 }
 
 /**
@@ -61,7 +58,7 @@ class PrepareQuery extends GroupQuery {
   readonly #statement: { name: string; text: string }
 
   constructor(statement: { name: string; text: string }, callback: Callback) {
-    super({ text: statement.text }, NOTHING, callback)
+    super({ text: statement.text }, NO_PREAMBLE, callback)
     this.#statement = statement
   }
 

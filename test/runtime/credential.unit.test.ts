@@ -1,7 +1,7 @@
 import { createHash, hkdfSync } from 'node:crypto'
 import { decodeProtectedHeader, jwtVerify } from 'jose'
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { credentialSource, deriveSigningKey, mintCredential } from '../../src/credential.js'
+import { describe, expect, it } from 'vitest'
+import { deriveSigningKey, mintCredential } from '../../src/credential.js'
 import { identityOf } from '../../src/identity.js'
 
 const SECRET = 'correct horse battery staple, twice over'
@@ -38,43 +38,5 @@ describe('mintCredential', () => {
     const token = mintCredential(signing, who, { audience: 'app', expiresAt })
     const { payload } = await jwtVerify(token, signing.key)
     expect(payload).toMatchObject({ sub: 'user:1', act: { sub: 'agent:ü' } })
-  })
-})
-
-describe('credentialSource', () => {
-  beforeEach(() => vi.useFakeTimers({ now: 1_700_000_000_000 }))
-  afterEach(() => vi.useRealTimers())
-
-  const expiry = (token: string): number =>
-    JSON.parse(Buffer.from(token.split('.')[1]!, 'base64url').toString()).exp
-
-  it('gives the same credential until ten seconds before its end', () => {
-    const source = credentialSource(signing, 'app', 60)
-    const who = identityOf('user:1')
-    const first = source(who)
-    vi.advanceTimersByTime(49_000)
-    expect(source(identityOf('user:1'))).toBe(first)
-    vi.advanceTimersByTime(1_500)
-    const second = source(who)
-    expect(second).not.toBe(first)
-    expect(expiry(second) - expiry(first)).toBeGreaterThanOrEqual(50)
-  })
-
-  it('never mixes identities', () => {
-    const source = credentialSource(signing, 'app', 60)
-    const tokens = [
-      source(identityOf('user:1')),
-      source(identityOf('user:2')),
-      source(identityOf('agent:1', 'user:1')),
-      source(identityOf('user:1', 'agent:1')),
-    ]
-    expect(new Set(tokens).size).toBe(4)
-  })
-
-  it('mints anew when the clock was set back', () => {
-    const source = credentialSource(signing, 'app', 60)
-    const first = source(identityOf('user:1'))
-    vi.setSystemTime(1_700_000_000_000 - 3_600_000)
-    expect(source(identityOf('user:1'))).not.toBe(first)
   })
 })
