@@ -27,6 +27,17 @@ return has_table_privilege('tenantry_user', target, 'select, insert, update, del
 
 comment on function tenantry_private.readable_by_application(regclass) is 'Whether an application login has any grant on a relation.';
 
+create function tenantry_private.column_names(relation regclass, numbers smallint[])
+returns text
+language sql stable
+set search_path = pg_catalog, pg_temp
+return (
+  select array_agg(a.attname order by position)::text
+    from unnest(numbers) with ordinality as n (attnum, position)
+    join pg_catalog.pg_attribute a on a.attrelid = relation and a.attnum = n.attnum);
+
+comment on function tenantry_private.column_names(regclass, smallint[]) is 'Names of columns as the text of an array.';
+
 create function tenantry_private.undeclared_findings()
 returns table (severity text, code text, object text, problem text, fix text)
 language plpgsql stable
@@ -37,10 +48,18 @@ declare
 begin
   for relation in
     select c.oid::regclass as name, c.relkind, tenantry_private.readable_by_application(c.oid) as open,
+           -- An owner: a kind whose table belongs to that very kind. A parent: any other protected table.
            (select count(*)
               from pg_catalog.pg_constraint f
               join tenantry.kinds k on k.relation = f.confrelid
-             where f.conrelid = c.oid and f.contype = 'f' and f.conparentid = 0 and cardinality(f.conkey) = 1) as owners
+              left join tenantry.tables t on t.relation = f.confrelid
+             where f.conrelid = c.oid and f.contype = 'f' and f.conparentid = 0 and cardinality(f.conkey) = 1
+               and coalesce(t.owner_kind = k.kind, true)) as owners,
+           (select array_agg(tenantry_private.column_names(f.conrelid, f.conkey))
+              from pg_catalog.pg_constraint f
+              join tenantry.tables t on t.relation = f.confrelid and t.class in ('owned', 'by_parent')
+             where f.conrelid = c.oid and f.contype = 'f' and f.conparentid = 0 and f.confrelid <> c.oid
+               and not exists (select from tenantry.kinds k where k.relation = t.relation and k.kind = t.owner_kind)) as parents
       from pg_catalog.pg_class c
      where c.relnamespace in (select tenantry_private.schemas_in_scope())
        and c.relkind in ('r', 'p', 'f', 'm')
@@ -56,6 +75,8 @@ begin
       problem  := case when relation.open then 'the application reads or writes it and nothing isolates its rows'
                        else 'nobody has said whose rows it holds; the application cannot reach it' end;
       fix      := case when relation.owners = 1 then format('select * from tenantry.protect(%L);', relation.name)
+                       when relation.owners = 0 and cardinality(relation.parents) = 1
+                         then format('select * from tenantry.protect(%L, owner_from => %L);', relation.name, relation.parents[1])
                        else format('select tenantry.exempt(%L, ''<why it needs no isolation>'');', relation.name) end;
     else
       if not relation.open then
