@@ -27,7 +27,8 @@ export function columnModel(
     property,
     sqlType: column.sqlType,
     comment: column.comment?.replace(notNullTag, '$1') ?? null,
-    default: column.default,
+    // What the database fills an owner column with is its own affair.
+    default: isOwner ? null : column.default,
     origin: originOf(column, isOwner),
     notNull,
     optional:

@@ -1,6 +1,7 @@
 import { ZeroRowsError, mapAccessorError } from '../errors.js'
 import { ArgumentError, show } from './errors.js'
 import type { Executor, QueryRows } from './executor.js'
+import { isPlainObject } from './plain-object.js'
 import { countStatement, selectStatement, type ReadOptions, type Statement } from './read.js'
 import type { Column, Table } from './table.js'
 import {
@@ -170,8 +171,7 @@ async function uniform<T>(result: Promise<T>): Promise<T> {
 
 /** A missing part of a key must not become a wider filter, nor an operator. */
 function keyPart(column: Column, value: unknown, call: string): unknown {
-  const plain = typeof value === 'object' && Object.getPrototypeOf(value) === Object.prototype
-  if (value !== undefined && value !== null && !plain) return value
+  if (value !== undefined && value !== null && !isPlainObject(value)) return value
   throw new ArgumentError(call, `the primary key needs a value for ${show(column.property)}`)
 }
 

@@ -1,5 +1,6 @@
 import { encode } from './encode.js'
 import { ArgumentError, show } from './errors.js'
+import { isPlainObject } from './plain-object.js'
 import { columnOf, type Column, type Table } from './table.js'
 
 const operators: ReadonlyMap<string, string> = new Map([
@@ -86,10 +87,4 @@ function assertComparable(column: Column, call: string): void {
     `the type of ${show(column.property)} has no equality`,
     'Filter it by null or { not: null }; the rest is plain SQL.',
   )
-}
-
-function isPlainObject(value: unknown): value is Record<string, unknown> {
-  if (typeof value !== 'object' || value === null) return false
-  const prototype: unknown = Object.getPrototypeOf(value)
-  return prototype === Object.prototype || prototype === null
 }
