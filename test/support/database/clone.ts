@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import pg from 'pg'
 import type { Major, ServerDescription } from '../server/types.js'
 import { withDatabase } from '../server/url.js'
+import { dropDatabase } from './drop.js'
 import { createRole, type RoleOptions, type TestRole } from './role.js'
 import { createDatabase, filledTemplate, installedTemplate } from './template.js'
 import { withAdmin, type Template } from './template.js'
@@ -58,7 +59,7 @@ export async function databaseOn(
     async drop() {
       await Promise.all(toClose.splice(0).map((close) => close()))
       await withAdmin(server.url, async (maintenance) => {
-        await maintenance.query(`drop database if exists "${name}" with (force)`)
+        await dropDatabase(maintenance, name)
         for (const role of roles.splice(0)) {
           await maintenance.query(`drop role if exists ${pg.escapeIdentifier(role)}`)
         }

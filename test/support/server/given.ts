@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import pg from 'pg'
+import { dropDatabase } from '../database/drop.js'
 import { withDatabase } from './url.js'
 import { SourceUnavailable, type Major, type TestServer } from './types.js'
 
@@ -45,15 +46,17 @@ async function removeLeftovers(url: string, runId: string): Promise<void> {
   const client = new pg.Client({ connectionString: url })
   await client.connect()
   try {
-    const drops = await client.query<{ statement: string }>(
-      `select format('drop database %I with (force)', datname) as statement
-         from pg_database where datname like $1
-       union all
-       select format('drop role %I', rolname)
-         from pg_roles where rolname like $1`,
-      [`%\\_${runId}\\_%`],
+    const pattern = `%\\_${runId}\\_%`
+    const databases = await client.query<{ name: string }>(
+      'select datname as name from pg_database where datname like $1',
+      [pattern],
     )
-    for (const { statement } of drops.rows) await client.query(statement)
+    for (const { name } of databases.rows) await dropDatabase(client, name)
+    const roles = await client.query<{ name: string }>(
+      'select rolname as name from pg_roles where rolname like $1',
+      [pattern],
+    )
+    for (const { name } of roles.rows) await client.query(`drop role ${pg.escapeIdentifier(name)}`)
   } finally {
     await client.end()
   }
