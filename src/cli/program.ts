@@ -34,7 +34,7 @@ findings, 3 when there is no connection.`,
     checkCommand(io),
     statusCommand(io),
     sqlCommand(io),
-    generateCommand(),
+    generateCommand(io),
     ...(await demoCommand()),
   ]) {
     program.addCommand(command)

@@ -7,7 +7,7 @@ import { CliError, describe } from '../errors.js'
 import type { Io } from '../io.js'
 import { table } from '../table.js'
 import { readSteps, undecidedTables, type Step } from './file.js'
-import { carryOut, rehearse, type Result, type RunOptions } from './run.js'
+import { carryOut, rehearse, reportingFunctions, type Result, type RunOptions } from './run.js'
 
 interface ApplyOptions {
   url?: string
@@ -72,6 +72,7 @@ async function apply(
   const run: RunOptions = {
     lockTimeout: options.lockTimeout,
     attempts: Math.max(1, Number.parseInt(options.attempts, 10) || 1),
+    reporting: await reportingFunctions(client),
   }
   const stop = new AbortController()
   const onInterrupt = () => {

@@ -19,6 +19,8 @@ export interface RunOptions {
   readonly lockTimeout: string
   /** How often to try again when a lock was not to be had. */
   readonly attempts: number
+  /** The functions that return one row a statement they carried out. */
+  readonly reporting: ReadonlySet<string>
 }
 
 const lockNotAvailable = '55P03'
@@ -34,7 +36,7 @@ export async function carryOut(
   for (let attempt = 1; ; attempt += 1) {
     try {
       const statements = step.statement.text.includes('concurrently')
-        ? await run(client, step)
+        ? await run(client, step, options)
         : await inTransaction(client, step, options)
       return {
         step,
@@ -67,7 +69,7 @@ async function inTransaction(client: ClientBase, step: Step, options: RunOptions
       'lock_timeout',
       options.lockTimeout,
     ])
-    const statements = await run(client, step)
+    const statements = await run(client, step, options)
     await client.query('commit')
     return statements
   } catch (error) {
@@ -81,22 +83,21 @@ async function inTransaction(client: ClientBase, step: Step, options: RunOptions
  * Functions that change the schema return one row a statement: no row means that everything was as
  * declared already. Other statements tell nothing (null).
  */
-async function run(client: ClientBase, step: Step): Promise<string[] | null> {
+async function run(client: ClientBase, step: Step, options: RunOptions): Promise<string[] | null> {
   const result = await client.query({ text: step.statement.text, rowMode: 'array' })
-  if (!step.statement.call || !reporting.has(step.statement.call.name)) return null
+  if (!step.statement.call || !options.reporting.has(step.statement.call.name)) return null
   return result.rows.map((row: unknown[]) => row.map(String).join(' '))
 }
 
-/** The functions that return table(step, statement, lock). */
-const reporting = new Set([
-  'protect',
-  'unprotect',
-  'share',
-  'unshare',
-  'exempt',
-  'unexempt',
-  'sync',
-])
+/** The functions of tenantry that say which statements they carried out. */
+export async function reportingFunctions(client: ClientBase): Promise<Set<string>> {
+  const { rows } = await client.query<{ name: string }>(
+    `select distinct p.proname as name
+       from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
+      where n.nspname = 'tenantry' and p.proretset and p.proargnames @> array['step', 'statement', 'lock']`,
+  )
+  return new Set(rows.map((row) => row.name))
+}
 
 /** Tries every statement in one transaction that is rolled back. */
 export async function rehearse(
@@ -117,7 +118,7 @@ export async function rehearse(
       await client.query('savepoint step')
       let result: Result
       try {
-        const statements = await run(client, step)
+        const statements = await run(client, step, options)
         await client.query('release savepoint step')
         result = {
           step,
