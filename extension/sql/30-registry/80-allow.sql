@@ -122,12 +122,21 @@ begin
     statement := planned.statement;
     lock      := planned.lock;
     if not dry_run then
-      execute statement;
+      begin
+        execute statement;
+      exception
+        when insufficient_privilege then
+          raise exception '% may not run: %', quote_ident(current_user), statement
+            using errcode = '42501', detail = sqlerrm,
+                  hint = format('A superuser runs: select * from tenantry.allow(%L, %L);', login_role, grant_as);
+      end;
     end if;
     return next;
   end loop;
   if not dry_run then
     perform tenantry_private.record_allowed(login_role, grant_as, true);
+    -- Whoever is allowed will enter, which needs a key.
+    perform tenantry.initialise();
   end if;
 end
 $$;

@@ -1,0 +1,115 @@
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import pg from 'pg'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { generate } from '../../codegen/generate.js'
+import { deriveSigningKey } from '../../src/credential.js'
+import { testDatabase, type TestDatabase, type TestRole } from '../support/database.js'
+import { repositoryRoot } from '../support/repository.js'
+import { withLogin } from '../support/server/url.js'
+import { blocksOf, type Block } from './blocks.js'
+
+// Every block of README that says who runs it is run, in order, as that person.
+
+const alice = '6f1c0000-0000-4000-8000-000000000001'
+const bob = '6f1c0000-0000-4000-8000-000000000002'
+const secret = 'the secret of the documentation, long enough'
+const folder = join(repositoryRoot, '.cache', `readme-${process.pid}`)
+const blocks = blocksOf(join(repositoryRoot, 'README.md'))
+
+let db: TestDatabase
+let owner: TestRole
+
+const blocksRunBy = (who: string): Block[] => blocks.filter((block) => block.run === who)
+
+beforeAll(async () => {
+  db = await testDatabase()
+  // README names these two; no other test of the cluster does.
+  await db.admin.query('drop role if exists app_runtime, alice')
+  await db.admin.query(`create role app_runtime login password 'documented'`)
+  await db.admin.query(`create role alice login password 'documented'`)
+  owner = await db.role('owner', { allow: 'admin' })
+  await db.admin.query(`grant create on schema public to ${pg.escapeIdentifier(owner.name)}`)
+  mkdirSync(folder, { recursive: true })
+})
+
+afterAll(async () => {
+  await db.drop()
+  const admin = new pg.Client(db.server.url)
+  await admin.connect()
+  await admin.query('drop role if exists app_runtime, alice')
+  await admin.end()
+  rmSync(folder, { recursive: true, force: true })
+})
+
+test('every block says who runs it, or is for a shell', () => {
+  expect(
+    blocks.filter((block) => !block.run && block.language !== 'sh').map((b) => b.line),
+  ).toEqual([])
+})
+
+test('a new application: declared, protected, nothing open', async () => {
+  const asOwner = await owner.connect()
+  for (const block of blocksRunBy('owner')) await asOwner.query(block.text)
+  await db.admin.query('insert into users values ($1, $2), ($3, $4)', [alice, 'a@x', bob, 'b@x'])
+  await db.admin.query(`insert into projects (owner_id, name) values ($1, 'Secret')`, [bob])
+
+  const [declare, bind] = blocksRunBy('dba')
+  const results = (await db.admin.query(declare?.text ?? '')) as unknown as pg.QueryResult[]
+  expect(results.at(-1)?.rows).toEqual([])
+  await db.admin.query(bind?.text ?? '')
+
+  const key = deriveSigningKey(secret)
+  await db.admin.query('select tenantry.register_issuer($1, $2)', [key.keyId, key.key])
+  expect((await db.admin.query('select * from tenantry.check()')).rows).toEqual([])
+})
+
+test('the application: its own queries and accessors', async () => {
+  const runtime = JSON.stringify(join(repositoryRoot, 'src', 'index.js'))
+  const client = new pg.Client(db.url())
+  await client.connect()
+  const generated = await generate(client, { schemas: ['public'] })
+  await client.end()
+  const local = (text: string) => text.replaceAll(/from ['"]tenantry['"]/g, `from ${runtime}`)
+  writeFileSync(join(folder, 'tenantry.generated.ts'), local(generated))
+  writeFileSync(
+    join(folder, 'app.ts'),
+    [
+      `const alice = '${alice}'`,
+      ...blocksRunBy('app').map((block) => local(block.text)),
+      'await db.end()',
+      'await typed.end()',
+      'export { latest, project, projects }',
+    ].join('\n'),
+  )
+  process.env.DATABASE_URL = withLogin(db.url(), 'app_runtime', 'documented')
+  process.env.TENANTRY_SECRET = secret
+
+  const app = (await import(join(folder, 'app.ts'))) as {
+    latest: { title: string }[]
+    project: { owner_id: string }
+    projects: { rows: unknown[] }
+  }
+  expect(app.projects.rows).toEqual([])
+  expect(app.project.owner_id).toBe(alice)
+  expect(app.latest.map((task) => task.title)).toEqual(['Draft'])
+})
+
+test('a person in psql sees her own rows, and who she is', async () => {
+  const client = new pg.Client(withLogin(db.url(), 'alice', 'documented'))
+  await client.connect()
+  const [block] = blocksRunBy('alice')
+  const results = (await client.query(block?.text ?? '')) as unknown as pg.QueryResult<
+    Record<string, unknown>
+  >[]
+  await client.end()
+  expect(results[0]?.rows).toMatchObject([{ name: 'Website', owner_id: alice }])
+  expect(results[1]?.rows).toMatchObject([{ principal: `user:${alice}`, source: 'role' }])
+})
+
+test('every file that README links is there', () => {
+  const text = readFileSync(join(repositoryRoot, 'README.md'), 'utf8')
+  const links = [...text.matchAll(/\]\(([^)#:]+)\)/g)].map((match) => match[1] ?? '')
+  expect(links.length).toBeGreaterThan(3)
+  expect(links.filter((link) => !existsSync(join(repositoryRoot, link)))).toEqual([])
+})
