@@ -142,12 +142,6 @@ begin
     lock := 'SHARE ROW EXCLUSIVE';
     return next;
   end loop;
-  foreach relation in array hidden loop
-    statement := format('alter table %s force row level security', relation);
-    lock := format('ACCESS EXCLUSIVE on %s', relation);
-    return next;
-  end loop;
-
   statement := format(
     'alter table %s add constraint %I foreign key (%s, %I) references %s (%s, %I) on update cascade%s%s',
     target, tenantry_private.short_name(target, 'tenantry_owner_fkey'),
@@ -163,6 +157,12 @@ begin
     case when key.condeferrable then ' deferrable' || case when key.condeferred then ' initially deferred' else '' end else '' end);
   lock := format('SHARE ROW EXCLUSIVE, also on %s', parent.relation);
   return next;
+  -- Only now: PostgreSQL validates a new foreign key with the rows that the owner sees.
+  foreach relation in array hidden loop
+    statement := format('alter table %s force row level security', relation);
+    lock := format('ACCESS EXCLUSIVE on %s', relation);
+    return next;
+  end loop;
 end
 $$;
 
