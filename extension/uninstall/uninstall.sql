@@ -8,8 +8,11 @@ select * from tenantry.uninstall();
 
 do $uninstall$
 declare
-  login record;
+  installer constant name    := current_user;
+  superuser constant boolean := (select r.rolsuper from pg_roles r where r.rolname = current_user);
+  login     record;
   left_over text;
+  home      name;
 begin
   for login in select role_name from tenantry_private.allowed_logins() where granted_as = 'user' loop
     raise notice 'role % keeps its membership of tenantry_user and its search_path', login.role_name;
@@ -38,8 +41,29 @@ begin
     if left_over is not null then
       raise exception 'tenantry is still used by: %', left_over using hint = 'Drop or change these first, then run uninstall.sql again.';
     end if;
+    -- The schemas belong to tenantry_owner; an ordinary installer becomes its member for this transaction only.
+    if not superuser then
+      execute format(case when current_setting('server_version_num')::integer >= 160000
+        then 'grant tenantry_owner to %I with set true, inherit false' else 'grant tenantry_owner to %I' end, installer);
+      set local role tenantry_owner;
+    end if;
     drop schema tenantry, tenantry_private cascade;
+    if not superuser then
+      execute format('set local role %I', installer);
+      execute format(case when current_setting('server_version_num')::integer >= 160000
+        then 'revoke tenantry_owner from %1$I granted by %1$I' else 'revoke tenantry_owner from %1$I' end, installer);
+    end if;
   end if;
+  -- Given at installation where pgcrypto does not stand in a schema that everybody may use.
+  for home in
+    select n.nspname
+      from pg_extension e
+      join pg_namespace n on n.oid = e.extnamespace
+     where e.extname = 'pgcrypto'
+       and exists (select from aclexplode(n.nspacl) a where a.grantee = to_regrole('tenantry_owner'))
+  loop
+    execute format('revoke usage on schema %I from tenantry_owner', home);
+  end loop;
 end
 $uninstall$;
 commit;

@@ -8,7 +8,11 @@ declare
 begin
   if current_setting('server_version_num')::integer < 150000 then
     raise exception 'tenantry needs PostgreSQL 15 or later, this server is %', current_setting('server_version')
-      using hint = 'Upgrade the server first.';
+      using errcode = 'TN011', hint = 'Upgrade the server first.';
+  end if;
+  -- A creator who sets this would become a member of what it creates.
+  if current_setting('createrole_self_grant', true) <> '' then
+    set local createrole_self_grant = '';
   end if;
 
   for wanted in
@@ -23,12 +27,14 @@ begin
         ('tenantry_maintenance', false, 'tenantry: group for people in an emergency. No login of its own.')
       ) as role (name, internal, purpose)
   loop
-    begin
-      execute format('create role %I nologin noinherit', wanted.name);
-    exception
-      -- Another database of the cluster has made it, perhaps this very moment.
-      when duplicate_object or unique_violation then null;
-    end;
+    if to_regrole(wanted.name) is null then
+      begin
+        execute format('create role %I nologin noinherit', wanted.name);
+      exception
+        -- Another database of the cluster has made it this very moment.
+        when duplicate_object or unique_violation then null;
+      end;
+    end if;
 
     select r.rolsuper or r.rolbypassrls or r.rolcanlogin or r.rolcreaterole or r.rolcreatedb or r.rolreplication as too_much
       into found
@@ -36,7 +42,8 @@ begin
      where r.rolname = wanted.name;
     if found.too_much then
       raise exception 'role % exists and has attributes that tenantry''s roles must not have', wanted.name
-        using hint = format('Run: alter role %I nologin nosuperuser nobypassrls nocreaterole nocreatedb noreplication;', wanted.name);
+        using errcode = 'TN011',
+              hint = format('Run: alter role %I nologin nosuperuser nobypassrls nocreaterole nocreatedb noreplication;', wanted.name);
     end if;
 
     if wanted.internal then
@@ -50,7 +57,7 @@ begin
          and coalesce((to_jsonb(a) ->> 'inherit_option')::boolean or (to_jsonb(a) ->> 'set_option')::boolean, true);
       if members is not null then
         raise exception 'role % has members (%): whoever may become it owns all of tenantry', wanted.name, members
-          using hint = format('Run: revoke %I from %s;', wanted.name, members);
+          using errcode = 'TN011', hint = format('Run: revoke %I from %s;', wanted.name, members);
       end if;
     end if;
 

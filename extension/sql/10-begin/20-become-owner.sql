@@ -14,7 +14,12 @@ begin
     exception
       when insufficient_privilege then
         raise exception '% may not act as tenantry_owner, which another installer has made', current_user
-          using hint = format('A superuser runs: grant tenantry_owner, tenantry_user, tenantry_admin to %I with admin option;', current_user);
+          using errcode = 'TN011',
+                hint = format(
+                  case when current_setting('server_version_num')::integer >= 160000
+                    then 'A superuser runs: grant tenantry_owner, tenantry_user, tenantry_admin to %I with admin true, inherit false, set false;'
+                    else 'A superuser runs: alter role %I createrole;'
+                  end, current_user);
     end;
     execute format('grant create on database %I to tenantry_owner', current_database());
   end if;
@@ -37,11 +42,11 @@ begin
    where e.extname = 'pgcrypto';
   if home is null then
     raise exception 'tenantry needs the extension pgcrypto'
-      using hint = 'Run: create extension pgcrypto; and install tenantry again.';
+      using errcode = 'TN011', hint = 'Run: create extension pgcrypto; and install tenantry again.';
   end if;
   if has_schema_privilege('public', home, 'create') then
     raise exception 'pgcrypto stands in schema %, in which everybody may create functions', home
-      using hint = format('Run: revoke create on schema %I from public; and install tenantry again.', home);
+      using errcode = 'TN011', hint = format('Run: revoke create on schema %I from public; and install tenantry again.', home);
   end if;
   if not has_schema_privilege('tenantry_owner', home, 'usage') then
     execute format('grant usage on schema %I to tenantry_owner', home);

@@ -70,7 +70,7 @@ begin
     end if;
   end loop;
   for declared in select t.relation from tenantry.tables t where t.class in ('owned', 'by_parent') order by t.relation::text loop
-    select array_agg(p.statement) as statements, array_agg(p.lock) as locks into plan from tenantry_private.plan_triggers(declared.relation) p;
+    select array_agg(p.statement) as statements, array_agg(p.lock) as locks into plan from tenantry_private.plan_triggers(tenantry_private.declared(declared.relation)) p;
     for step, statement, lock in select * from tenantry_private.carry_out(plan.statements, plan.locks, last, dry_run) loop
       last := step;
       return next;
@@ -143,6 +143,28 @@ begin
     statement := format('select tenantry.unregister_kind(%L)', item.kind);
     if not dry_run then
       perform tenantry_private.forget_services(item.kind);
+      execute statement;
+    end if;
+    return next;
+  end loop;
+  -- What protect() and share() granted beside the tables; it would keep the group from being dropped.
+  for item in
+    select format('revoke usage on schema %I from tenantry_user', n.nspname) as revoke
+      from pg_catalog.pg_namespace n
+     where n.nspname not in ('tenantry', 'tenantry_private')
+       and exists (select from aclexplode(n.nspacl) a where a.grantee = to_regrole('tenantry_user'))
+    union all
+    select format('revoke usage on sequence %s from tenantry_user', c.oid::regclass)
+      from pg_catalog.pg_class c
+     where c.relkind = 'S'
+       and exists (select from aclexplode(c.relacl) a where a.grantee = to_regrole('tenantry_user'))
+     order by 1
+  loop
+    last := last + 1;
+    step := last;
+    lock := null;
+    statement := item.revoke;
+    if not dry_run then
       execute statement;
     end if;
     return next;

@@ -17,6 +17,7 @@ begin
       execute format('revoke tenantry_owner from %I', installer);
     end if;
     execute format('revoke create on database %I from tenantry_owner', current_database());
+    execute format('grant tenantry_admin to %I', installer);
   end if;
 end
 $leave$;
