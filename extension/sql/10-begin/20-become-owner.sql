@@ -26,6 +26,22 @@ begin
 end
 $become$;
 
+do $free$
+declare
+  taken name;
+begin
+  if to_regprocedure('tenantry.version()') is not null then
+    raise exception 'tenantry is installed in this database already'
+      using errcode = 'TN011', hint = 'To see the version: select tenantry.version(); to take it away: psql -f uninstall.sql.';
+  end if;
+  select n.nspname into taken from pg_catalog.pg_namespace n where n.nspname in ('tenantry', 'tenantry_private') order by 1 limit 1;
+  if taken is not null then
+    raise exception 'schema % exists already and is not tenantry''s', taken
+      using errcode = 'TN011', hint = format('Run: alter schema %I rename to <another name>; or drop it, and install tenantry again.', taken);
+  end if;
+end
+$free$;
+
 create schema tenantry authorization tenantry_owner;
 create schema tenantry_private authorization tenantry_owner;
 
