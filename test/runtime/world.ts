@@ -44,6 +44,8 @@ const SCHEMA = `
     unique (owner_id, body)
   );
   create table motd (line text not null);
+  -- Advances outside of transactions: shows that a statement ran although all was rolled back.
+  create sequence probe;
   insert into users  select i    from generate_series(1, ${USERS}) i;
   insert into agents select i, i from generate_series(1, ${USERS}) i;
   insert into notes (owner_id, body)
@@ -58,6 +60,7 @@ const PROTECTION = `
     owner_column => 'owner_id', owner_kind => 'user', acts_for_owner => true);
   select tenantry.protect('notes', owner_column => 'owner_id', owner_kind => 'user');
   select tenantry.share('motd');
+  grant usage, select on sequence probe to tenantry_user;
 `
 
 export async function createWorld(): Promise<World> {

@@ -1,0 +1,287 @@
+import pg from 'pg'
+import Cursor from 'pg-cursor'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Session, Tenantry } from '../../src/index.js'
+import { codeOf, createWorld, user, type World } from './world.js'
+
+let world: World
+beforeAll(async () => {
+  world = await createWorld()
+})
+afterAll(() => world.end())
+
+type Opened = Tenantry & { raw: pg.Pool }
+
+interface Leftovers {
+  pid: number
+  context: string | null
+  planted: string | null
+  zone: string
+  prepared: number
+  cursors: number
+  locks: number
+  listening: number
+  rows: number
+}
+
+/** What the one connection of a pool holds now, seen by whoever gets it next. */
+async function leftovers(db: Opened): Promise<Leftovers> {
+  const { rows } = await db.raw.query<Leftovers>(`
+    select pg_backend_pid() as pid,
+           nullif(current_setting('tenantry.context', true), '') as context,
+           nullif(current_setting('app.planted', true), '') as planted,
+           current_setting('TimeZone') as zone,
+           (select count(*)::int from pg_prepared_statements) as prepared,
+           (select count(*)::int from pg_cursors where name <> '') as cursors,
+           (select count(*)::int from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()) as locks,
+           (select count(*)::int from pg_listening_channels()) as listening,
+           (select count(*)::int from notes) as rows`)
+  return rows[0]!
+}
+
+const CLEAN = {
+  context: null,
+  planted: null,
+  prepared: 0,
+  cursors: 0,
+  locks: 0,
+  listening: 0,
+  rows: 0,
+}
+
+describe.each(['sync', 'pipeline', 'awaited'] as const)('%s: after', (transport) => {
+  const open = (options = {}, config: pg.PoolConfig = {}): Opened =>
+    world.open({ transport, ...options }, { max: 1, ...config })
+
+  async function compare(
+    db: Opened,
+    use: (session: Session) => Promise<unknown>,
+  ): Promise<{ same: boolean; left: Omit<Leftovers, 'pid'> }> {
+    await db.as(user(1)).query('select count(*) from notes')
+    const before = await leftovers(db)
+    expect(before).toMatchObject(CLEAN)
+    await use(db.as(user(1)))
+    const { pid, ...left } = await leftovers(db)
+    expect({ ...left, zone: before.zone }).toEqual({ ...CLEAN, zone: left.zone })
+    expect(left.zone).toBe(before.zone)
+    return { same: pid === before.pid, left }
+  }
+
+  it('a query, a commit and a rollback: the connection goes on as it is', async () => {
+    const db = open()
+    const { same } = await compare(db, async (me) => {
+      await me.query('select * from notes')
+      await me.transaction((tx) => tx.query('update notes set n = 1'))
+      await me
+        .transaction(async (tx) => {
+          await tx.query("set local timezone = 'Asia/Tokyo'")
+          throw new Error('no')
+        })
+        .catch(() => undefined)
+      const client = await me.client.connect()
+      await client.query('begin')
+      await client.query('select * from notes')
+      await client.query('commit')
+      client.release()
+    })
+    expect(same).toBe(true)
+  })
+
+  it.each([
+    ['a failed query', (me: Session) => me.query('select 1/0')],
+    ['a failed context', (me: Session) => me.query('select 1/0 from notes where $1 = 1', ['x'])],
+    ['a failed commit', (me: Session) => me.transaction((tx) => tx.query('select 1/0'))],
+  ])('%s: the connection was reset', async (_, fail) => {
+    const db = open()
+    const { same } = await compare(db, async (me) => {
+      await me.query("select set_config('app.planted', 'x', false)")
+      expect((await db.raw.query("select current_setting('app.planted') as x")).rows).toEqual([
+        { x: 'x' },
+      ])
+      expect(await codeOf(fail(me))).toBeTruthy()
+    })
+    expect(same).toBe(true)
+  })
+
+  it.each([
+    [
+      'a setting that changes how values are read',
+      "select set_config('TimeZone', 'Asia/Tokyo', false)",
+    ],
+    ['a plain set', "set app.planted = 'x'"],
+    ['a prepared statement', 'prepare a_guessed_name as select 1'],
+    ['a subscription', 'listen a_channel'],
+  ])('%s was planted: the connection was reset', async (_, text) => {
+    const { same } = await compare(open(), (me) => me.query(text))
+    expect(same).toBe(true)
+  })
+
+  it('anything was planted, with `reset: always`', async () => {
+    const { same } = await compare(open({ reset: 'always' }), async (me) => {
+      await me.query("select set_config('app.planted', 'x', false), pg_advisory_lock(1)")
+    })
+    expect(same).toBe(true)
+  })
+
+  it('an error, where the application sets connections up itself: replaced, not reset', async () => {
+    const db = open()
+    db.raw.on('connect', (client) => void client.query("set application_name = 'mine'"))
+    const { same } = await compare(db, (me) => me.query('select 1/0').catch(() => undefined))
+    expect(same).toBe(false)
+    expect((await db.as(user(1)).query('show application_name')).rows).toEqual([
+      { application_name: 'mine' },
+    ])
+  })
+
+  it('a cancelled query: the connection is gone', async () => {
+    const db = open()
+    const { same } = await compare(db, async (me) => {
+      const sleeping = codeOf(me.query('select pg_sleep(30) from notes limit 1'))
+      await whileSleeping('pg_cancel_backend')
+      expect(await sleeping).toBe('57014')
+    })
+    expect(same).toBe(false)
+  })
+
+  it('a terminated backend: a new connection, and no crash', async () => {
+    const db = open()
+    const { same } = await compare(db, async (me) => {
+      const sleeping = codeOf(me.query('select pg_sleep(30) from notes limit 1'))
+      await whileSleeping('pg_terminate_backend')
+      expect(await sleeping).toBe('57P01')
+      const inTransaction = codeOf(
+        me.transaction(async (tx) => {
+          await tx.query('update notes set n = 77')
+          const waiting = tx.query('select pg_sleep(30)')
+          await whileSleeping('pg_terminate_backend')
+          await waiting
+        }),
+      )
+      expect(await inTransaction).toBe('57P01')
+    })
+    expect(same).toBe(false)
+    expect((await db.as(user(1)).query('select from notes where n = 77')).rowCount).toBe(0)
+  })
+
+  it('a statement_timeout: the connection is gone', async () => {
+    const { same } = await compare(open({}, { statement_timeout: 500 }), async (me) => {
+      expect(await codeOf(me.query('select pg_sleep(5)'))).toBe('57014')
+    })
+    expect(same).toBe(false)
+  })
+
+  it('a query_timeout of the driver: the connection is gone, the query’s answer with it', async () => {
+    const db = open({}, { query_timeout: 200 })
+    const { same } = await compare(db, async (me) => {
+      await expect(me.query('select pg_sleep(2)')).rejects.toThrow(/timeout/i)
+      const client = await me.client.connect()
+      await client.query('begin')
+      await client.query('update notes set n = 78')
+      await expect(client.query('select pg_sleep(2)')).rejects.toThrow(/timeout|terminated/i)
+      await expect(client.query('select 1')).rejects.toMatchObject({
+        code: 'TN_TRANSACTION_FAILED',
+      })
+      expect(await client.query('rollback')).toMatchObject({ command: 'ROLLBACK' })
+      client.release()
+    })
+    expect(same).toBe(false)
+    const { rows } = await db.as(user(1)).query('select 1 as mine')
+    expect(rows).toEqual([{ mine: 1 }])
+  })
+
+  it('a transaction left open: the connection is gone, and its changes', async () => {
+    const db = open()
+    const { same } = await compare(db, async (me) => {
+      const client = await me.client.connect()
+      await client.query('begin')
+      await client.query('update notes set n = 79')
+      client.release()
+    })
+    expect(same).toBe(false)
+    expect((await db.as(user(1)).query('select from notes where n = 79')).rowCount).toBe(0)
+  })
+
+  it('a begin that brought nothing along: nothing', async () => {
+    const { same } = await compare(open(), async (me) => {
+      const client = await me.client.connect()
+      await client.query('begin')
+      client.release()
+    })
+    expect(same).toBe(true)
+  })
+
+  it('a release with queries under way: they finish first', async () => {
+    const db = open()
+    const { same } = await compare(db, async (me) => {
+      const client = await me.client.connect()
+      const late = client.query('select count(*)::int as n from notes, pg_sleep(0.05)')
+      client.release()
+      expect((await late).rows).toEqual([{ n: 5 }])
+      expect(() => client.release()).toThrow(/already been released/)
+    })
+    expect(same).toBe(true)
+  })
+})
+
+describe('sync: after', () => {
+  it('a cursor left open: the connection is gone', async () => {
+    const db = world.open({}, { max: 1 })
+    const { pid } = await leftovers(db)
+    const client = await db.as(user(1)).client.connect()
+    await client.query('begin')
+    const cursor = client.query(new Cursor('select * from notes'))
+    expect(await cursor.read(1)).toHaveLength(1)
+    client.release()
+    const left = await leftovers(db)
+    expect(left).toMatchObject(CLEAN)
+    expect(left.pid).not.toBe(pid)
+  })
+
+  it('a named statement that failed to parse: its name is not spoilt', async () => {
+    const db = world.open({ preparedStatements: true }, { max: 1 })
+    const client = await db.as(user(1)).client.connect()
+    await client.query('begin')
+    await client.query('savepoint a')
+    const spoilt = { name: 'one', text: 'select * from no_such_table' }
+    expect(await codeOf(client.query(spoilt))).toBe('42P01')
+    await client.query('rollback to a')
+    expect(await codeOf(client.query(spoilt))).toBe('42P01')
+    await client.query('rollback to a')
+    const good = { name: 'one', text: 'select $1::int as a', values: [1] }
+    expect((await client.query(good)).rows).toEqual([{ a: 1 }])
+    expect((await client.query({ ...good, values: [2] })).rows).toEqual([{ a: 2 }])
+    await expect(client.query({ name: 'one', text: 'select 2' })).rejects.toThrow(/must be unique/)
+    await client.query('commit')
+    client.release()
+    // After the reset the driver prepares it anew.
+    expect((await db.as(user(2)).query(good)).rows).toEqual([{ a: 1 }])
+  })
+
+  it('a statement prepared by somebody else under any name: it is not ours', async () => {
+    const db = world.open({ preparedStatements: true }, { max: 1 })
+    const query = { name: 'mine', text: 'select owner_id::int as owner from notes limit 1' }
+    expect((await db.as(user(1)).query(query)).rows).toEqual([{ owner: 1 }])
+    const { rows } = await db.raw.query<{ name: string }>('select name from pg_prepared_statements')
+    expect(rows.length).toBeGreaterThanOrEqual(2)
+    for (const { name } of rows) {
+      expect(name).toMatch(/^tn_[\w-]{16}$/)
+      // The first of these resets the connection, and the others are gone with it.
+      expect([undefined, '26000']).toContain(
+        await codeOf(db.as(user(1)).query(`deallocate "${name}"`)),
+      )
+    }
+    expect((await db.as(user(2)).query(query)).rows).toEqual([{ owner: 2 }])
+  })
+})
+
+/** Waits until the application sleeps in a query, and does this to it. */
+async function whileSleeping(action: 'pg_cancel_backend' | 'pg_terminate_backend'): Promise<void> {
+  for (;;) {
+    const { rowCount } = await world.db.admin.query(
+      `select ${action}(pid) from pg_stat_activity
+        where datname = current_database() and wait_event = 'PgSleep'`,
+    )
+    if (rowCount) return
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+}
