@@ -69,9 +69,7 @@ export function pascalCase(name: string): string {
 
 /** `created_at` → `createdAt`; leading and trailing underscores stay. */
 export function camelCase(name: string): string {
-  return name.replace(/([^_])_+([^_])/g, (_, before: string, after: string) => {
-    return before + after.toUpperCase()
-  })
+  return name.replace(/(?<=[^_])_+([^_])/g, (_, next: string) => next.toUpperCase())
 }
 
 /**

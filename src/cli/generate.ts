@@ -59,7 +59,9 @@ async function check(io: Io, client: ClientBase, options: Options): Promise<void
   const drift = await checkFile(options.out, await generate(client, generateOptions(options)))
   if (drift.stale) {
     io.out(drift.diff)
-    throw new CliError('STALE', `${options.out} is out of date.`, { hint: 'Run tenantry generate.' })
+    throw new CliError('STALE', `${options.out} is out of date.`, {
+      hint: 'Run tenantry generate.',
+    })
   }
   io.err(`${options.out} is up to date.\n`)
 }

@@ -116,7 +116,7 @@ describe('accessors', () => {
     })
 
     it('splits what one statement cannot carry, and keeps it one transaction', async () => {
-      const rows = Array.from({ length: 40_000 }, (_, index) => ({ id: 1000 + index, a_text: 'x' }))
+      const rows = Array.from({ length: 33_000 }, (_, index) => ({ id: 1000 + index, a_text: 'x' }))
       const stored = await tables.samples.insertMany(rows, { select: ['id'] })
       expect(stored.map(({ id }) => id)).toEqual(rows.map(({ id }) => id))
       const sent = executor.sent.map(({ text }) => text.slice(0, 6))
@@ -125,8 +125,8 @@ describe('accessors', () => {
     })
 
     it('stores none of many when one fails', async () => {
-      const rows = Array.from({ length: 40_000 }, (_, index) => ({ id: 1000 + index, a_text: 'x' }))
-      rows[39_999]!.id = 1000
+      const rows = Array.from({ length: 33_000 }, (_, index) => ({ id: 1000 + index, a_text: 'x' }))
+      rows[32_999]!.id = 1000
       await expect(tables.samples.insertMany(rows)).rejects.toThrow(ConstraintError)
       expect(await tables.samples.count()).toBe(4)
     })
