@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { tableSnapshot } from './support/table-snapshot.js'
-import { inTransaction, outcome, quoted, stage, type Stage } from './support/stage.js'
+import { outcome, quoted, stage, type Stage } from './support/stage.js'
 import {
   derivedClasses,
   kindTables,
@@ -69,9 +69,9 @@ describe('protect(), by sort of table', () => {
       expect((await on.setUp.query(`select from ${table.relation}`)).rowCount).toBe(0)
     })
 
-    it.runIf(table.children)('keeps the tables below it closed', async () => {
-      await closedBelow(on, table)
-    })
+    if (table.children) {
+      it('keeps the tables below it closed', () => closedBelow(on, table))
+    }
   })
 })
 
@@ -110,9 +110,8 @@ async function closedBelow(on: Stage, table: TableClass) {
       expect(await outcome(client, `select from ${child}`)).toBe('0 rows')
       expect(await outcome(client, `update ${child} set ${table.note} = 'x'`)).toBe('0 rows')
       expect(await outcome(client, `delete from ${child}`)).toBe('0 rows')
-      expect(await outcome(client, `insert into ${child} (id) values (99)`)).toMatch(/42501|23514/)
+      expect(await outcome(client, `insert into ${child} (id, owner_id) values (99, '${table.ids[0]}')`)).toMatch(/42501|23514/)
     })
     await on.setUp.query(`revoke all on ${child} from ${app}`)
   }
-  await inTransaction(on.setUp, () => on.setUp.query('select 1'))
 }

@@ -115,7 +115,7 @@ comment on column tenantry_private.schemas.migration_role is 'The role that migr
 
 create table tenantry_private.tables (
   relation             regclass    primary key,
-  tag                  text        not null unique default substr(replace(gen_random_uuid()::text, '-', ''), 1, 12),
+  tag                  text        not null unique,
   class                text        not null check (class in ('owned', 'by_parent', 'shared', 'exempt')),
   owner_column         name,
   owner_kind           text        references tenantry_private.kinds (kind),

@@ -31,6 +31,15 @@ $$;
 
 comment on function tenantry_private.declared(regclass) is 'The declaration of a table; null if there is none.';
 
+-- Known before it is recorded, so that dry_run can show the very statements.
+create function tenantry_private.new_tag(target regclass)
+returns text
+language sql stable
+set search_path = pg_catalog, pg_temp
+return substr(md5(target::oid || '.' || target::text), 1, 12);
+
+comment on function tenantry_private.new_tag(regclass) is 'Names the trigger functions of a table that is declared now.';
+
 create function tenantry_private.record_table(declaration tenantry_private.tables)
 returns void
 language plpgsql volatile security definer
@@ -51,8 +60,8 @@ begin
       using errcode = '42501', hint = 'Connect as a member of its owner, or as a superuser.';
   end if;
   insert into tenantry_private.tables as t
-         (relation, class, owner_column, owner_kind, owner_from, parent, unchecked_references, writers, reason, before)
-  values (declaration.relation, declaration.class, declaration.owner_column, declaration.owner_kind, declaration.owner_from,
+         (relation, tag, class, owner_column, owner_kind, owner_from, parent, unchecked_references, writers, reason, before)
+  values (declaration.relation, tenantry_private.new_tag(declaration.relation), declaration.class, declaration.owner_column, declaration.owner_kind, declaration.owner_from,
           declaration.parent, declaration.unchecked_references, declaration.writers, declaration.reason, declaration.before)
       on conflict (relation) do update
      set class                = excluded.class,

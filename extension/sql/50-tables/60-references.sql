@@ -3,7 +3,8 @@
 -- asks, as the writer, whether the row pointed at is visible. Never deferrable: a deferred one would run as the last
 -- identity of the transaction.
 
-create function tenantry_private.checked_references(target regclass)
+-- about: a declaration that is not recorded yet, or one without a class for a table that is about to be forgotten.
+create function tenantry_private.checked_references(child tenantry_private.tables, about tenantry_private.tables)
 returns setof pg_catalog.pg_constraint
 language sql stable security definer
 set search_path = pg_catalog, pg_temp
@@ -12,28 +13,43 @@ set debug_print_rewritten = off
 set debug_print_plan = off
 begin atomic
   select key.*
-    from tenantry_private.tables child
-    join pg_catalog.pg_constraint key on key.conrelid = child.relation and key.contype = 'f' and key.conparentid = 0
-    join tenantry_private.tables parent on parent.relation = key.confrelid and parent.class in ('owned', 'by_parent')
-    join pg_catalog.pg_attribute owner on owner.attrelid = child.relation and owner.attname = child.owner_column
-   where child.relation = target
-     and child.class in ('owned', 'by_parent')
-     -- tied to the owner, or the owner itself, by the key
-     and not owner.attnum = any (key.conkey)
-     and not exists (
-         select
-           from pg_catalog.pg_constraint tie
-          where tie.conrelid = key.conrelid and tie.confrelid = key.confrelid and tie.contype = 'f'
-            and tie.conkey @> (key.conkey || owner.attnum))
+    from pg_catalog.pg_constraint key
+    join (select t.relation, t.class, t.owner_column, t.owner_kind
+            from tenantry_private.tables t where t.relation is distinct from (about).relation
+          union all
+          select (about).relation, (about).class, (about).owner_column, (about).owner_kind) parent
+      on parent.relation = key.confrelid and parent.class in ('owned', 'by_parent')
+    left join pg_catalog.pg_attribute owner
+      on owner.attrelid = key.conrelid and owner.attname = (child).owner_column and not owner.attisdropped
+    left join pg_catalog.pg_attribute parent_owner
+      on parent_owner.attrelid = key.confrelid and parent_owner.attname = parent.owner_column and not parent_owner.attisdropped
+   where key.conrelid = (child).relation and key.contype = 'f' and key.conparentid = 0
+     and (child).class in ('owned', 'by_parent')
+     -- the owner itself
+     and not key.conkey = array[owner.attnum]
+     -- tied to the owner by a key in which the owner meets the owner of the same kind
+     and not ((child).owner_kind = parent.owner_kind
+              and exists (
+                  select
+                    from pg_catalog.pg_constraint tie
+                   cross join lateral unnest(tie.conkey, tie.confkey) as pair (own, theirs)
+                   where tie.conrelid = key.conrelid and tie.confrelid = key.confrelid and tie.contype = 'f'
+                     and tie.conkey @> key.conkey and pair.own = owner.attnum and pair.theirs = parent_owner.attnum))
+     and not ((child).class = 'by_parent' and key.confrelid = (child).parent
+              and (select array_agg(a.attname order by a.attname)
+                     from pg_catalog.pg_attribute a
+                    where a.attrelid = key.conrelid and a.attnum = any (key.conkey))
+                  = (select array_agg(column_name order by column_name) from unnest((child).owner_from) as column_name))
      and not (select array_agg(a.attname)
                 from pg_catalog.pg_attribute a
-               where a.attrelid = key.conrelid and a.attnum = any (key.conkey)) <@ child.unchecked_references
+               where a.attrelid = key.conrelid and a.attnum = any (key.conkey)) <@ (child).unchecked_references
    order by key.conname;
 end;
 
-comment on function tenantry_private.checked_references(regclass) is 'The foreign keys of a protected table whose targets must be visible to whoever writes them.';
+comment on function tenantry_private.checked_references(tenantry_private.tables, tenantry_private.tables) is
+  'The foreign keys of a protected table whose targets must be visible to whoever writes them.';
 
-create function tenantry_private.reference_check_body(target regclass)
+create function tenantry_private.reference_check_body(child tenantry_private.tables, about tenantry_private.tables)
 returns text
 language plpgsql stable
 as $$
@@ -46,7 +62,7 @@ begin
            tenantry_private.column_list(c.conrelid, c.conkey) as columns,
            tenantry_private.column_list(c.conrelid, c.conkey, 'n.') as new_columns,
            tenantry_private.column_list(c.confrelid, c.confkey, 'p.') as parent_columns
-      from tenantry_private.checked_references(target) c
+      from tenantry_private.checked_references(child, about) c
       join pg_catalog.pg_class r on r.oid = c.confrelid
   loop
     checks := checks || format($body$
@@ -76,7 +92,7 @@ $body$, key.columns, key.new_columns, key.parent, key.parent_columns, key.connam
 end
 $$;
 
-comment on function tenantry_private.reference_check_body(regclass) is
+comment on function tenantry_private.reference_check_body(tenantry_private.tables, tenantry_private.tables) is
   'The body of a table''s reference check; null where nothing has to be checked. The error is the one PostgreSQL raises for a missing row under row-level security.';
 
 -- Made by the owner of the package, because only it may create functions here; runs as whoever writes the table.
@@ -89,7 +105,8 @@ set debug_print_rewritten = off
 set debug_print_plan = off
 as $$
 declare
-  routine constant text := format('tenantry_private.%I()', 'check_references_' || (tenantry_private.declared(target)).tag);
+  declaration constant tenantry_private.tables := tenantry_private.declared(target);
+  routine     constant text := format('tenantry_private.%I()', 'check_references_' || declaration.tag);
 begin
   perform tenantry_private.require_admin('declare how tables are isolated');
   execute format($sql$
@@ -97,7 +114,7 @@ begin
     returns trigger
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp
-    as %L $sql$, routine, tenantry_private.expected_check(target));
+    as %L $sql$, routine, tenantry_private.expected_check(declaration, null));
   execute format('revoke all on function %s from public', routine);
   execute format('grant execute on function %s to tenantry_admin', routine);
   execute format('comment on function %s is %L', routine, format('References of %s, checked as whoever writes them.', target));
@@ -149,15 +166,15 @@ return (
 
 comment on function tenantry_private.trigger_function(regclass, name) is 'Body of the function of an enabled trigger; null if there is no such trigger.';
 
--- Runs after the declaration is recorded, since it asks which tables are protected.
-create function tenantry_private.plan_triggers(target regclass)
+-- about: as for checked_references().
+create function tenantry_private.plan_triggers(declaration tenantry_private.tables, about tenantry_private.tables default null)
 returns table (statement text, lock text)
 language plpgsql stable
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  declaration constant tenantry_private.tables := tenantry_private.declared(target);
-  body        constant text := tenantry_private.expected_check(target);
+  target      constant regclass := declaration.relation;
+  body        constant text := tenantry_private.expected_check(declaration, about);
   actual      constant text := tenantry_private.trigger_function(target, 'tenantry_references_insert');
   routine     text := format('tenantry_private.%I()', 'check_references_' || declaration.tag);
 begin
@@ -192,9 +209,9 @@ begin
 end
 $$;
 
-comment on function tenantry_private.plan_triggers(regclass) is 'Statements for the triggers of a recorded table: checked references, owner from the parent.';
+comment on function tenantry_private.plan_triggers(tenantry_private.tables, tenantry_private.tables) is 'Statements for the triggers of a declared table: checked references, owner from the parent.';
 
-create function tenantry_private.expected_check(target regclass)
+create function tenantry_private.expected_check(child tenantry_private.tables, about tenantry_private.tables)
 returns text
 language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
@@ -203,10 +220,10 @@ set debug_print_rewritten = off
 set debug_print_plan = off
 as $$
 declare
-  body constant text := tenantry_private.reference_check_body(target);
+  body constant text := tenantry_private.reference_check_body(child, about);
 begin
   return E'declare\n  unseen boolean;\nbegin' || body || E'  return null;\nend';
 end
 $$;
 
-comment on function tenantry_private.expected_check(regclass) is 'What the reference check of a table must say; null where none is needed.';
+comment on function tenantry_private.expected_check(tenantry_private.tables, tenantry_private.tables) is 'What the reference check of a table must say; null where none is needed.';

@@ -112,6 +112,7 @@ declare
   unknown     name;
 begin
   declaration.relation := target;
+  declaration.tag := tenantry_private.new_tag(target);
   declaration.writers := '{}';
   declaration.unchecked_references := coalesce(unchecked_references, known.unchecked_references, '{}');
 
@@ -297,18 +298,17 @@ begin
     last := step;
     return next;
   end loop;
-  if dry_run then
-    return query select * from tenantry_private.preview_triggers(declaration, last);
-    return;
-  end if;
-
-  perform tenantry_private.record_table(declaration);
-  if statements is not null or declaration.expressions is null then
-    perform tenantry_private.confirm_table(target);
+  if not dry_run then
+    perform tenantry_private.record_table(declaration);
+    if statements is not null or declaration.expressions is null then
+      perform tenantry_private.confirm_table(target);
+    end if;
   end if;
   for related in select target union all select * from tenantry_private.referencing_tables(target) loop
-    select array_agg(p.statement), array_agg(p.lock) into statements, locks from tenantry_private.plan_triggers(related) p;
-    for step, statement, lock in select * from tenantry_private.carry_out(statements, locks, last, false) loop
+    select array_agg(p.statement), array_agg(p.lock)
+      into statements, locks
+      from tenantry_private.plan_triggers(case when related = target then declaration else tenantry_private.declared(related) end, declaration) p;
+    for step, statement, lock in select * from tenantry_private.carry_out(statements, locks, last, dry_run) loop
       last := step;
       return next;
     end loop;
@@ -318,39 +318,3 @@ $$;
 
 comment on function tenantry.protect(regclass, name, text, name[], name[], boolean) is
   'Isolates a table: its rows are seen and written only by the entity that owns them. owner_column, owner_kind: who owns a row; guessed from the only foreign key to a registered kind. owner_from: columns of a foreign key to a protected parent, whose owner the row inherits; the owner column is added where it is missing. unchecked_references: foreign key columns that may point at rows of others. Returns the statements carried out with their locks; dry_run only shows them. A second call changes nothing; a failure leaves the table as it was. Errors: 42501, TN011.';
-
--- Before the declaration is recorded the exact checks are not known; what they will be is.
-create function tenantry_private.preview_triggers(declaration tenantry_private.tables, last integer)
-returns table (step integer, statement text, lock text)
-language plpgsql stable
-set search_path = pg_catalog, pg_temp
-as $$
-begin
-  step := last;
-  if tenantry_private.trigger_function(declaration.relation, 'tenantry_references_insert') is null
-     and exists (
-         select
-           from pg_catalog.pg_constraint c
-           join pg_catalog.pg_attribute a on a.attrelid = c.conrelid and a.attnum = any (c.conkey)
-          where c.conrelid = declaration.relation and c.contype = 'f' and c.conparentid = 0
-            and a.attname <> declaration.owner_column
-            and a.attname <> all (declaration.unchecked_references || coalesce(declaration.owner_from, '{}'))
-            and (c.confrelid = declaration.relation
-                 or exists (select from tenantry.tables t where t.relation = c.confrelid and t.class in ('owned', 'by_parent')))) then
-    foreach statement in array array['insert', 'update'] loop
-      step      := step + 1;
-      statement := format('create trigger tenantry_references_%s after %1$s on %s … execute function tenantry_private.check_references_…()', statement, declaration.relation);
-      lock      := 'SHARE ROW EXCLUSIVE';
-      return next;
-    end loop;
-  end if;
-  if declaration.class = 'by_parent' and tenantry_private.trigger_function(declaration.relation, 'tenantry_owner_fill') is null then
-    step      := step + 1;
-    statement := format('create trigger tenantry_owner_fill before insert on %s … execute function tenantry_private.fill_owner_…()', declaration.relation);
-    lock      := 'SHARE ROW EXCLUSIVE';
-    return next;
-  end if;
-end
-$$;
-
-comment on function tenantry_private.preview_triggers(tenantry_private.tables, integer) is 'For dry_run: the triggers that protect() would make.';

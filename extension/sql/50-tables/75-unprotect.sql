@@ -6,7 +6,9 @@ as $$
 #variable_conflict use_variable
 declare
   declaration constant tenantry_private.tables := tenantry_private.declared(target);
+  undeclared  tenantry_private.tables;
   statements  text[] := '{}';
+  last        integer := 0;
   item        record;
   related     regclass;
   child       text;
@@ -67,18 +69,27 @@ begin
   for step, statement, lock in
     select * from tenantry_private.carry_out(statements, array_fill('ACCESS EXCLUSIVE'::text, array[cardinality(statements)]), 0, dry_run)
   loop
+    last := step;
     return next;
+  end loop;
+  if not dry_run then
+    perform tenantry_private.forget_table(target);
+  end if;
+  undeclared.relation := target;
+  for related in select r from tenantry_private.referencing_tables(target) r loop
+    for step, statement, lock in
+      select c.*
+        from (select array_agg(p.statement) as statements, array_agg(p.lock) as locks
+                from tenantry_private.plan_triggers(tenantry_private.declared(related), undeclared) p) plan
+       cross join lateral tenantry_private.carry_out(plan.statements, plan.locks, last, dry_run) c
+    loop
+      last := step;
+      return next;
+    end loop;
   end loop;
   if dry_run then
     return;
   end if;
-  perform tenantry_private.forget_table(target);
-  for related in select * from tenantry_private.referencing_tables(target) loop
-    return query
-    select c.*
-      from (select array_agg(p.statement) as statements, array_agg(p.lock) as locks from tenantry_private.plan_triggers(related) p) plan
-     cross join lateral tenantry_private.carry_out(plan.statements, plan.locks, step, false) c;
-  end loop;
   if declaration.before ->> 'owner_default' is not null then
     raise notice 'the default of %.% before it was protected was %, set it again if you need it',
       target, quote_ident(declaration.owner_column), declaration.before ->> 'owner_default';

@@ -123,7 +123,7 @@ begin
       union all
       select p.statement from tenantry_private.plan_table(declaration) p where declared.class <> 'shared'
       union all
-      select p.statement from tenantry_private.plan_triggers(declared.relation) p where declared.class <> 'shared'
+      select p.statement from tenantry_private.plan_triggers(declaration) p where declared.class <> 'shared'
     loop
       select f.severity, f.code, f.problem
         into severity, code, problem
@@ -231,7 +231,7 @@ begin
               from pg_catalog.pg_attribute a
              where a.attrelid = k.conrelid and a.attnum = any (k.conkey)) as columns
       from tenantry.tables t
-     cross join lateral tenantry_private.checked_references(t.relation) k
+     cross join lateral tenantry_private.checked_references(tenantry_private.declared(t.relation), null) k
       join tenantry.tables parent on parent.relation = k.confrelid
      where parent.owner_kind <> t.owner_kind
      order by 1, 3

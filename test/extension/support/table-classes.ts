@@ -19,6 +19,10 @@ export interface TableClass {
   readonly key?: { columns: string; values: (n: number) => string }
   /** Tables below it, which must be closed when they are queried directly. */
   readonly children?: readonly string[]
+  /** Where row number n is seeded, when not in the table itself. */
+  readonly seedInto?: (n: number) => string
+  /** How many rows of a side COPY shows: it leaves out whatever stands in tables below. */
+  readonly copied?: readonly [number, number]
   /** Columns that the database fills, so that rows are inserted with `overriding system value`. */
   readonly overriding?: boolean
   /** The owner comes from the parent, so rows are seeded without it. */
@@ -264,6 +268,7 @@ export const layeredClasses: readonly TableClass[] = [
     row: (n) => ({ columns: 'id, region', values: `${n}, '${n % 2 === 0 ? 'eu' : 'us'}'` }),
     key: { columns: 'id, region', values: (n) => `${n}, '${n % 2 === 0 ? 'eu' : 'us'}'` },
     children: ['events_eu', 'events_eu_0', 'events_eu_1', 'events_rest'],
+    copied: [0, 0],
   },
   {
     ...numbered,
@@ -278,6 +283,7 @@ export const layeredClasses: readonly TableClass[] = [
     protect: `'items', owner_from => '{project_id}'`,
     row: (n, side) => ({ columns: 'id, project_id', values: `${n}, ${project(side)}` }),
     children: ['items_0', 'items_1'],
+    copied: [0, 0],
   },
   {
     ...numbered,
@@ -289,5 +295,7 @@ export const layeredClasses: readonly TableClass[] = [
     relation: 'assets',
     protect: `'assets'`,
     children: ['images', 'photos'],
+    seedInto: (n) => (n === 1 || n === 4 ? 'assets' : n === 3 ? 'photos' : 'images'),
+    copied: [1, 1],
   },
 ]
