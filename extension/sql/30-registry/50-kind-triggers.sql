@@ -9,9 +9,12 @@ set debug_print_rewritten = off
 set debug_print_plan = off
 as $$
 declare
-  kind     tenantry_private.kinds;
-  old_row  jsonb;
-  new_row  jsonb;
+  kind      tenantry_private.kinds;
+  read      text;
+  old_id    text;
+  old_owner text;
+  new_id    text;
+  new_owner text;
 begin
   -- What to read comes from the registry, not from the trigger's arguments, which whoever creates a trigger chooses.
   select k.* into kind from tenantry_private.kinds k where k.relation in (tg_relid, pg_partition_root(tg_relid));
@@ -23,26 +26,29 @@ begin
     update tenantry_private.entities e set gone_at = now() where e.kind = kind.kind and e.gone_at is null;
     return null;
   end if;
+  perform tenantry_private.require_id_columns(tg_relid, kind.id_column, kind.owner_column);
+  read := format('select ($1).%I::text, %s', kind.id_column,
+            case when kind.owner_column is null then 'null::text' else format('($1).%I::text', kind.owner_column) end);
   if tg_op <> 'INSERT' then
-    old_row := to_jsonb(old);
+    execute read into old_id, old_owner using old;
   end if;
   if tg_op <> 'DELETE' then
-    new_row := to_jsonb(new);
+    execute read into new_id, new_owner using new;
   end if;
-  if tg_op = 'UPDATE' and old_row ->> kind.id_column is not distinct from new_row ->> kind.id_column then
+  if tg_op = 'UPDATE' and old_id is not distinct from new_id then
     update tenantry_private.entities e
-       set owner_kind = case when new_row ->> kind.owner_column is not null then kind.owner_kind end,
-           owner_id   = new_row ->> kind.owner_column
+       set owner_kind = case when new_owner is not null then kind.owner_kind end,
+           owner_id   = new_owner
      where e.kind = kind.kind
-       and e.id = new_row ->> kind.id_column
-       and e.owner_id is distinct from new_row ->> kind.owner_column;
+       and e.id = new_id
+       and e.owner_id is distinct from new_owner;
     return null;
   end if;
   if tg_op <> 'INSERT' then
-    update tenantry_private.entities e set gone_at = now() where e.kind = kind.kind and e.id = old_row ->> kind.id_column;
+    update tenantry_private.entities e set gone_at = now() where e.kind = kind.kind and e.id = old_id;
   end if;
-  if tg_op <> 'DELETE' and new_row ->> kind.id_column is not null then
-    perform tenantry_private.record_entities(kind.kind, array[new_row ->> kind.id_column], kind.owner_kind, array[new_row ->> kind.owner_column]);
+  if tg_op <> 'DELETE' and new_id is not null then
+    perform tenantry_private.record_entities(kind.kind, array[new_id], kind.owner_kind, array[new_owner]);
   end if;
   return null;
 end
@@ -93,3 +99,31 @@ end
 $$;
 
 comment on function tenantry_private.check_id(text) is 'Raises 22023 for a text that cannot be the id of an entity.';
+
+-- What is turned into text with tenantry's powers, or a superuser's, must be of PostgreSQL's own types: the cast of a
+-- type that somebody has made is a function of theirs. A column's type may change later, so this is asked each time.
+create function tenantry_private.require_id_columns(relation regclass, id_column name, owner_column name)
+returns void
+language plpgsql stable
+as $$
+declare
+  unsafe record;
+begin
+  select a.attname, format_type(a.atttypid, a.atttypmod) as type
+    into unsafe
+    from pg_catalog.pg_attribute a
+   where a.attrelid = relation
+     and a.attname in (id_column, owner_column)
+     and a.attnum > 0
+     and a.atttypid not in ('uuid'::regtype, 'bigint'::regtype, 'text'::regtype)
+     and tenantry_private.id_cast(a.atttypid) is null;
+  if found then
+    perform tenantry_private.refuse(
+      format('ids of type %s are not supported (%s.%I)', unsafe.type, relation, unsafe.attname),
+      format('Ids are uuid, bigint, integer, smallint, text or varchar, or domains over these. Run: alter table %s alter column %I type text;', relation, unsafe.attname));
+  end if;
+end
+$$;
+
+comment on function tenantry_private.require_id_columns(regclass, name, name) is
+  'Refuses columns of a kind''s table whose types are not PostgreSQL''s own. Error: TN011.';

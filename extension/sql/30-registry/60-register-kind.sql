@@ -17,6 +17,15 @@ as $$
 #variable_conflict use_variable
 begin
   perform tenantry_private.require_admin('register a kind');
+  -- sync() reads the table with the powers of whoever runs it, so nobody names one that is not theirs.
+  if not exists (
+       select
+         from pg_catalog.pg_class c
+        where c.oid = target and c.relkind in ('r', 'p') and pg_has_role(session_user, c.relowner, 'member')) then
+    raise exception '% does not own a table %', quote_ident(session_user), target
+      using errcode = '42501', hint = 'Connect as a member of its owner, or as a superuser.';
+  end if;
+  perform tenantry_private.require_id_columns(target, id_column, owner_column);
   insert into tenantry_private.kinds as k (kind, relation, id_column, id_type, owner_column, owner_kind, acts_for_owner)
   values (kind, target, id_column,
           tenantry_private.id_cast(tenantry_private.column_type(target, id_column))::regtype,
@@ -86,6 +95,11 @@ declare
   low     text;
 begin
   select k.relation, k.id_column, k.owner_column into kind from tenantry.kinds k where k.kind = the_kind;
+  -- A view would run its owner's functions as whoever reads it.
+  if not exists (select from pg_catalog.pg_class c where c.oid = kind.relation and c.relkind in ('r', 'p')) then
+    perform tenantry_private.refuse(format('%s is not a table', kind.relation), format('Run: select tenantry.unregister_kind(%L);', the_kind));
+  end if;
+  perform tenantry_private.require_id_columns(kind.relation, kind.id_column, kind.owner_column);
   for slice in execute format($sql$
       select array_agg(id order by id collate "C") as ids, array_agg(owner order by id collate "C") as owners, max(id collate "C") as high
         from (select t.%1$I::text as id, %2$s as owner, (row_number() over (order by t.%1$I::text collate "C") - 1) / 10000 as slice
@@ -155,11 +169,6 @@ begin
     perform tenantry_private.refuse(format('%s has no column %s', target, coalesce(quote_ident(id_column), 'null')),
       'Name the column that identifies a row: id_column => ''…''.');
   end if;
-  if tenantry_private.id_cast(tenantry_private.column_type(target, id_column)) is null then
-    perform tenantry_private.refuse(
-      format('ids of type %s are not supported (%s.%I)', format_type(tenantry_private.column_type(target, id_column), null), target, id_column),
-      'Ids are uuid, bigint, integer, smallint, text or varchar, or domains over these.');
-  end if;
   if not exists (
        select
          from pg_catalog.pg_index i
@@ -173,6 +182,7 @@ begin
   if owner_column is not null and tenantry_private.column_type(target, owner_column) is null then
     perform tenantry_private.refuse(format('%s has no column %I', target, owner_column), 'Name the column that holds the owner''s id.');
   end if;
+  perform tenantry_private.require_id_columns(target, id_column, owner_column);
   if owner_column is not null and not exists (select from tenantry.kinds k where k.kind = owner_kind) then
     perform tenantry_private.refuse(
       format('the owner''s kind %s is not registered', coalesce(quote_literal(owner_kind), 'null')),

@@ -28,6 +28,19 @@ $$;
 
 comment on function tenantry_private.record_allowed(name, text, boolean) is 'The definer half of tenantry.allow() and tenantry.disallow().';
 
+-- A role may set its own search_path, to any text that PostgreSQL takes for a list of names, so it is never pasted into
+-- a statement: it is taken apart, and each name is quoted.
+create function tenantry_private.path_elements(path text)
+returns text[]
+language sql stable
+set search_path = pg_catalog, pg_temp
+return array(
+  select case when match[1] like '"%' then replace(substr(match[1], 2, length(match[1]) - 2), '""', '"') else lower(match[1]) end
+    from regexp_matches(path, '("(?:[^"]|"")*"|[^,[:space:]]+)[[:space:]]*(?:,|$)', 'g') with ordinality as m (match, position)
+   order by position);
+
+comment on function tenantry_private.path_elements(text) is 'The schemas named by a search_path, in order, without quotes.';
+
 -- What allow() does to the role and the database, beside the registry.
 create function tenantry_private.allow_plan(login_role name, grant_as text)
 returns table (statement text, lock text)
@@ -37,14 +50,18 @@ as $$
 declare
   group_role constant text := 'tenantry_' || grant_as;
   path       text;
+  elements   text[];
 begin
-  if not exists (
-       select
-         from pg_catalog.pg_auth_members m
-        where m.roleid = to_regrole(group_role) and m.member = to_regrole(quote_ident(login_role))
-          and coalesce((to_jsonb(m) ->> 'inherit_option')::boolean, true)) then
-    statement := format('grant %I to %I', group_role, login_role);
+  -- The group's policies bind only who inherits from it, or a login with grants of its own would escape them.
+  if not coalesce(pg_has_role(to_regrole(quote_ident(login_role)), to_regrole(group_role), 'usage'), false) then
+    statement := format('grant %I to %I', group_role, login_role)
+              || case when current_setting('server_version_num')::integer >= 160000 then ' with inherit true' else '' end;
     return next;
+    if current_setting('server_version_num')::integer < 160000
+       and not (select r.rolinherit from pg_catalog.pg_roles r where r.rolname = login_role) then
+      statement := format('alter role %I inherit', login_role);
+      return next;
+    end if;
   end if;
   if grant_as <> 'user' then
     return;
@@ -68,10 +85,11 @@ begin
      and s.setdatabase in (0, (select d.oid from pg_catalog.pg_database d where d.datname = current_database()))
    order by s.setrole <> 0 desc, s.setdatabase <> 0 desc
    limit 1;
-  path := coalesce(path, '"$user", public');
-  if path !~ '(^|, *)pg_temp$' then
+  elements := tenantry_private.path_elements(coalesce(path, '"$user", public'));
+  if array_positions(elements, 'pg_temp') <> array[cardinality(elements)] then
     statement := format('alter role %I in database %I set search_path = %s', login_role, current_database(),
-                   concat_ws(', ', nullif(regexp_replace(path, '(^|, *)pg_temp(?=,|$)', '', 'g'), ''), 'pg_temp'));
+                   (select string_agg(case when element = '' then quote_literal(element) else quote_ident(element) end, ', ' order by position)
+                      from unnest(array_remove(elements, 'pg_temp') || 'pg_temp'::text) with ordinality as e (element, position)));
     return next;
   end if;
 end
