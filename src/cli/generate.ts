@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { Command } from 'commander'
 import type { ClientBase } from 'pg'
 import type { GenerateOptions } from '../../codegen/generate.js'
@@ -15,8 +14,6 @@ interface Options {
   readonly check?: true
   readonly watch?: true
 }
-
-const pollMilliseconds = 1000
 
 /** `tenantry generate`: typed accessors from the catalog, or a check that they are up to date. */
 export function generateCommand(io: Io): Command {
@@ -42,7 +39,7 @@ Examples:
       if (options.check && options.watch) {
         throw new CliError('BAD_OPTIONS', '--check and --watch exclude each other.')
       }
-      const work = options.watch ? watch : options.check ? check : write
+      const work = options.watch ? follow : options.check ? check : write
       return withConnection(io, options, (client) => work(io, client, options))
     })
 }
@@ -66,26 +63,18 @@ async function check(io: Io, client: ClientBase, options: Options): Promise<void
   io.err(`${options.out} is up to date.\n`)
 }
 
-/** Looks at the catalog every second; writes only when it says something new. */
-async function watch(io: Io, client: ClientBase, options: Options): Promise<void> {
-  const { introspect, generateFrom, writeFileAtomically } = await generator()
+async function follow(io: Io, client: ClientBase, options: Options): Promise<void> {
+  const { watch, writeFileAtomically } = await generator()
   const stop = new AbortController()
   const onSignal = (): void => stop.abort()
   process.once('SIGINT', onSignal).once('SIGTERM', onSignal)
-  const wanted = generateOptions(options)
-  let seen = ''
   io.err(`${options.out} follows the schema. Stop with Ctrl-C.\n`)
-  while (!stop.signal.aborted) {
-    const snapshot = await introspect(client, wanted)
-    const fingerprint = JSON.stringify(snapshot)
-    if (fingerprint !== seen) {
-      seen = fingerprint
-      const changed = await writeFileAtomically(options.out, generateFrom(snapshot, wanted))
-      if (changed) io.err(`${options.out} written.\n`)
-    }
-    // Rejects when a signal ends the wait, which the loop sees for itself.
-    await sleep(pollMilliseconds, undefined, { signal: stop.signal }).catch(() => undefined)
-  }
+  await watch(client, generateOptions(options), {
+    signal: stop.signal,
+    onChange: async (text) => {
+      if (await writeFileAtomically(options.out, text)) io.err(`${options.out} written.\n`)
+    },
+  })
   process.off('SIGINT', onSignal).off('SIGTERM', onSignal)
 }
 

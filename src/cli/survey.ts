@@ -9,6 +9,7 @@ interface SurveyCommandOptions {
   schema?: string[]
   kind?: string[]
   runtimeLogin?: string
+  owner?: string
 }
 
 /** `tenantry survey`: reads the schema and writes a proposal for every table to standard output. */
@@ -21,6 +22,10 @@ export function surveyCommand(io: Io): Command {
     .option(
       '--runtime-login <role>',
       'the login the application shall use (default: the owner’s name and _runtime)',
+    )
+    .option(
+      '--owner <role>',
+      'the role that gets tables a superuser owns today (default: the database’s name and _owner)',
     )
     .addHelpText(
       'after',
@@ -36,6 +41,7 @@ Examples:
         const found = await survey(client, {
           ...(options.schema ? { schemas: options.schema } : {}),
           ...(options.kind ? { kinds: namedKinds(options.kind) } : {}),
+          ...(options.owner ? { owner: options.owner } : {}),
           ...(options.runtimeLogin ? { runtimeLogin: options.runtimeLogin } : {}),
         })
         io.out(render(found))

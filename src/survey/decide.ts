@@ -163,7 +163,7 @@ async function decideOwned(
   const columns = ownerColumns(schema, table, kinds, decided)
   const parents = parentPaths(schema, table, decided)
   if (columns.length > 0) {
-    const chosen = preferredOwner(columns)
+    const chosen = preferredOwner(columns, kinds)
     return chosen
       ? byColumn(client, table, chosen, columns, parents, decided)
       : ambiguous(table, columns)
@@ -286,7 +286,7 @@ async function byParent(
         ...otherwise,
       ],
       notes: [],
-      owned: { ownerColumn: null, kind: owned.kind },
+      owned: { ownerColumn: null, kind: owned.kind, parent: chosen },
     }
   }
   return {
@@ -296,7 +296,7 @@ async function byParent(
     statements: [statement],
     alternatives: otherwise,
     notes: [],
-    owned: { ownerColumn: null, kind: owned.kind },
+    owned: { ownerColumn: null, kind: owned.kind, parent: chosen },
   }
 }
 

@@ -106,22 +106,28 @@ export async function readFacts(client: ClientBase): Promise<Facts> {
   }
 }
 
-/** Whether any row has NULL in one of the columns; `unknown` where looking would take too long or is not allowed. */
-export async function hasNulls(
+/** What looking at rows gave; `unknown` where it would take too long or is not allowed. */
+export type Answer = 'some' | 'none' | 'unknown'
+
+/** Whether any row has NULL in one of the columns. */
+export function hasNulls(
   client: ClientBase,
   table: RelationRef,
   columns: readonly string[],
-): Promise<'some' | 'none' | 'unknown'> {
-  const condition = columns
-    .map((column) => `"${column.replaceAll('"', '""')}" is null`)
-    .join(' or ')
+): Promise<Answer> {
+  const condition = columns.map((column) => `${quoted(column)} is null`).join(' or ')
+  return anyRow(client, `select from ${qualified(table)} where ${condition}`)
+}
+
+const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`
+
+/** Whether a query gives any row, asked without changing anything and for five seconds at most. */
+export async function anyRow(client: ClientBase, query: string): Promise<Answer> {
   await client.query('begin read only')
   try {
     // Row security could hide the very rows that are looked for; an error is the honest answer then.
     await client.query(`set local row_security = off; set local statement_timeout = '5s'`)
-    const { rows } = await client.query<{ some: boolean }>(
-      `select exists (select from ${qualified(table)} where ${condition}) as some`,
-    )
+    const { rows } = await client.query<{ some: boolean }>(`select exists (${query}) as some`)
     return rows[0]?.some ? 'some' : 'none'
   } catch (error) {
     const code = (error as { code?: string }).code

@@ -46,7 +46,12 @@ export function findKinds(schema: Schema, snapshot: Snapshot, named: NamedKinds 
       },
     ]
   })
-  if (registered.some((kind) => kind.main)) return registered
+  if (registered.some((kind) => kind.main)) {
+    const references = (kind: Kind) => directReferences(schema, kind.table)
+    return registered.sort(
+      (a, b) => Number(b.main) - Number(a.main) || references(b) - references(a),
+    )
+  }
 
   const chosen = Object.entries(named).map(([kind, name]) => namedKind(schema, kind, name))
   const main = chosen.length > 0 ? chosen : guessMain(schema)
@@ -71,7 +76,51 @@ export function findKinds(schema: Schema, snapshot: Snapshot, named: NamedKinds 
       },
     ]
   })
-  return [...main, ...actors]
+  const known = [...main, ...actors.filter((kind) => kind.main)]
+  return [...main, ...actors, ...otherTenants(schema, known, actors)]
+}
+
+/** Further tables of tenants: referenced, and belonging to nobody else. */
+function otherTenants(schema: Schema, main: readonly Kind[], actors: readonly Kind[]): Kind[] {
+  const taken = new Set([...main, ...actors].map((kind) => path(kind.table)))
+  return schema.tables.flatMap((table): Kind[] => {
+    const idColumn = singleKey(schema, table)
+    if (!idColumn || taken.has(path(table)) || !tenantWords.has(lastWord(table))) return []
+    if (schema.referencing(table).length === 0 || belongsToSomebody(schema, table, main)) return []
+    return [
+      {
+        kind: kindName(table),
+        table,
+        idColumn,
+        owner: null,
+        main: true,
+        reason: 'they are referenced, and belong to nobody else',
+        registered: false,
+      },
+    ]
+  })
+}
+
+/** Whether foreign keys or names lead from the table to one of the kinds, over any number of steps. */
+function belongsToSomebody(
+  schema: Schema,
+  table: RelationInfo,
+  kinds: readonly Kind[],
+  seen: ReadonlySet<string> = new Set(),
+): boolean {
+  const targets = new Set(kinds.map((kind) => path(kind.table)))
+  const names = new Set(kinds.map((kind) => `${singular(kind.table.name)}_id`))
+  if (table.columns.some((column) => names.has(snake(column.name)))) return true
+  return table.foreignKeys.some((key) => {
+    const to = path(key.references)
+    if (targets.has(to)) return true
+    const parent = schema.find(key.references)
+    return (
+      parent !== undefined &&
+      !seen.has(to) &&
+      belongsToSomebody(schema, parent, kinds, new Set([...seen, to]))
+    )
+  })
 }
 
 function namedKind(schema: Schema, kind: string, name: string): Kind {

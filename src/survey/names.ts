@@ -28,6 +28,9 @@ export function snake(name: string): string {
   return words(name).join('_')
 }
 
+/** `an account`, `a user`. */
+export const withArticle = (noun: string): string => `${/^[aeio]/.test(noun) ? 'an' : 'a'} ${noun}`
+
 /** `schema.table`, as a key for maps and in messages. */
 export function path(relation: RelationRef): string {
   return `${relation.schema}.${relation.name}`

@@ -25,6 +25,8 @@ export interface ParentPath {
 export interface OwnedTable {
   readonly ownerColumn: string | null
   readonly kind: Kind
+  /** The key the owner is found through, where there is no column yet. */
+  readonly parent?: ParentPath
 }
 
 /**
@@ -130,12 +132,18 @@ function sameType(a: string | null, b: string | null): boolean {
   )
 }
 
-/** The one to propose where several columns name an owner: the one called after the kind. */
-export function preferredOwner(columns: readonly OwnerColumn[]): OwnerColumn | null {
-  if (columns.length <= 1) return columns[0] ?? null
-  const called = columns.filter((each) => ownerNames(each.kind).includes(snake(each.column)))
-  if (called.length > 0) return called[0] ?? null
-  return null
+/**
+ * The one to propose where several columns name an owner: of the kind that most tables belong to, and
+ * of several of that kind the one that is called after it.
+ */
+export function preferredOwner(
+  columns: readonly OwnerColumn[],
+  kinds: readonly Kind[],
+): OwnerColumn | null {
+  const first = kinds.find((kind) => columns.some((each) => each.kind === kind))
+  const ofFirst = columns.filter((each) => each.kind === first)
+  if (ofFirst.length <= 1) return ofFirst[0] ?? null
+  return ofFirst.find((each) => ownerNames(each.kind).includes(snake(each.column))) ?? null
 }
 
 const byTheWay =

@@ -1,6 +1,6 @@
 import { duration } from './cost.js'
 import type { Kind, Proposal, Survey, TableClass } from './model.js'
-import { path, qualified } from './names.js'
+import { path, qualified, withArticle } from './names.js'
 import { rowsOf } from './schema.js'
 import { registerKind } from './statements.js'
 import { viewName } from './views.js'
@@ -87,10 +87,22 @@ function kindBlock(kind: Kind): string[] {
     comment(
       `${kind.kind}: ${qualified(kind.table)}${rows === null ? '' : `, ${number(rows)} rows`}; ${kind.reason}.`,
     ),
-    kind.registered ? comment(registerKind(kind)) : registerKind(kind),
+    kind.registered ? `-- ${registerKind(kind)}` : registerKind(kind),
+    ...(actsForOwner(kind)
+      ? [
+          comment(
+            `  or, if ${withArticle(kind.kind)} works on the data of its ${kind.owner?.kind ?? ''}:`,
+          ),
+          `-- ${registerKind(kind).replace(/\);$/, ', acts_for_owner => true);')}`,
+        ]
+      : []),
     '',
   ]
 }
+
+/** Agents are made to act for somebody; people are not, unless somebody says so. */
+const actsForOwner = (kind: Kind): boolean =>
+  kind.owner !== null && !kind.registered && /agent|bot/.test(kind.kind)
 
 function tableBlock(proposal: Proposal): string[] {
   const { table } = proposal

@@ -2,6 +2,7 @@ import type { Snapshot } from '../../codegen/snapshot.js'
 import type { Facts } from './facts.js'
 import type { Survey } from './model.js'
 import { identifier, literal } from './names.js'
+import { createRole, type Ownership } from './ownership.js'
 import { rowsOf, type Schema } from './schema.js'
 
 interface Setup {
@@ -14,11 +15,12 @@ export function setupFor(
   schema: Schema,
   snapshot: Snapshot,
   facts: Facts,
+  ownership: Ownership,
   runtimeLogin: string | undefined,
 ): Setup {
-  const owners = [...new Set(schema.tables.map((table) => table.owner))].sort()
-  const mainOwner = mostFrequent(schema.tables.map((table) => table.owner))
-  const login = runtimeLogin ?? `${mainOwner ?? 'application'}_runtime`
+  const login =
+    runtimeLogin ??
+    `${ownership.newOwner === null ? (ownership.main ?? 'application') : facts.database}_runtime`
   const schemas = [...new Set(schema.tables.map((table) => table.schema))].sort()
   const blocks = [
     {
@@ -29,46 +31,36 @@ export function setupFor(
     {
       reason:
         `The application's login from now on. It owns nothing. Give it a password with ` +
-        `\\password ${login} in psql, and put it into DATABASE_URL.`,
-      statements: [
-        createLogin(login),
-        `select tenantry.allow(${literal(login)}, 'user');`,
-        ...schemas.map(
-          (name) => `grant usage on schema ${identifier(name)} to ${identifier(login)};`,
-        ),
-      ],
+        `\\password ${login} in psql, and put it into DATABASE_URL. (This block takes a superuser.)`,
+      statements: [createRole(login, 'login'), `select tenantry.allow(${literal(login)}, 'user');`],
     },
-    ...schemas.map((name) => manageSchema(name, schema, facts)),
+    ...(ownership.newOwner === null ? [] : [newOwner(ownership, ownership.newOwner, schemas)]),
+    ...schemas.map((name) => manageSchema(name, ownership.ownerOf(name))),
   ]
-  return { blocks, warnings: warnings(schema, snapshot, facts, owners, login) }
+  return { blocks, warnings: warnings(schema, snapshot, facts, ownership, login) }
 }
 
-function createLogin(login: string): string {
-  return [
-    'do $$ begin',
-    `  if not exists (select from pg_roles where rolname = ${literal(login)}) then`,
-    `    create role ${identifier(login)} login;`,
-    '  end if;',
-    'end $$;',
-  ].join('\n')
-}
-
-function manageSchema(name: string, schema: Schema, facts: Facts): Survey['setup'][number] {
-  const owner = mostFrequent(
-    schema.tables.filter((table) => table.schema === name).map((table) => table.owner),
+function newOwner(
+  ownership: Ownership,
+  name: string,
+  schemas: readonly string[],
+): Survey['setup'][number] {
+  const grants = schemas.map(
+    (schema) => `grant usage, create on schema ${identifier(schema)} to ${identifier(name)};`,
   )
-  const role = owner === null ? undefined : facts.roles.get(owner)
-  if (owner === null || !role || role.superuser) {
-    return {
-      reason: `Schema ${name}: migrations run as the superuser that owns its tables.`,
-      statements: [`select tenantry.manage_schema(${literal(name)});`],
-    }
-  }
   return {
-    reason: `Schema ${name}: ${owner} owns its tables. Migrations go on running as ${owner}, the application does not.`,
-    statements: [
-      `select tenantry.manage_schema(${literal(name)}, migration_role => ${literal(owner)});`,
-    ],
+    reason:
+      `${ownership.unbound.join(', ')} is bound by no policy, and neither is what runs as the owner of its tables, so ` +
+      `${name} becomes their owner. Migrations run as ${name}: set role ${identifier(name)}.`,
+    statements: [createRole(name, 'nologin'), ...grants],
+  }
+}
+
+function manageSchema(name: string, owner: string | null): Survey['setup'][number] {
+  const role = owner === null ? '' : `, migration_role => ${literal(owner)}`
+  return {
+    reason: `Schema ${name}: migrations run as ${owner ?? 'whoever owns its tables'}, the application does not.`,
+    statements: [`select tenantry.manage_schema(${literal(name)}${role});`],
   }
 }
 
@@ -76,11 +68,13 @@ function warnings(
   schema: Schema,
   snapshot: Snapshot,
   facts: Facts,
-  owners: readonly string[],
+  ownership: Ownership,
   login: string,
 ): string[] {
-  const ownerLogins = owners.filter((owner) => facts.roles.get(owner)?.login)
-  const superusers = owners.filter((owner) => facts.roles.get(owner)?.superuser)
+  const owners = [...new Set(schema.tables.map((table) => table.owner))].sort()
+  const ownerLogins = owners.filter(
+    (owner) => facts.roles.get(owner)?.login && !ownership.unbound.includes(owner),
+  )
   const unknown = schema.tables.filter((table) => rowsOf(table) === null).length
   return [
     ...(snapshot.registry.installed
@@ -92,10 +86,10 @@ function warnings(
             `isolation, so the application must connect as ${login} instead.`,
         ]
       : []),
-    ...(superusers.length > 0
+    ...(ownership.unbound.length > 0
       ? [
-          `${superusers.join(', ')}: a superuser owns tables. A superuser is bound by no policy, and the functions and ` +
-            `views it owns are not either. Better: alter table … owner to a role that is none.`,
+          `${ownership.unbound.join(', ')} owns tables and is bound by no policy: below, ${ownership.newOwner ?? ''} becomes ` +
+            `their owner. The application must connect as ${login}, which owns nothing.`,
         ]
       : []),
     ...(unknown > 0
@@ -104,10 +98,4 @@ function warnings(
         ]
       : []),
   ]
-}
-
-function mostFrequent(names: readonly string[]): string | null {
-  const counts = new Map<string, number>()
-  for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1)
-  return [...counts].sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1))[0]?.[0] ?? null
 }

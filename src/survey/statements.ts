@@ -22,6 +22,11 @@ export function protectByParent(table: RelationRef, parent: ParentPath): string 
   return `select tenantry.protect(${target(table)}, owner_from => ${nameArray(parent.key.columns)});`
 }
 
+/** Adds the columns that may point at rows of others to a `protect` statement. */
+export function withUnchecked(statement: string, columns: readonly string[]): string {
+  return statement.replace(/\);$/, `, unchecked_references => ${nameArray(columns)});`)
+}
+
 export function share(table: RelationRef): string {
   return `select tenantry.share(${target(table)});`
 }

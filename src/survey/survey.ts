@@ -7,6 +7,8 @@ import { readFacts, type Facts } from './facts.js'
 import { findKinds, type NamedKinds } from './kinds.js'
 import type { Proposal, Survey } from './model.js'
 import { path } from './names.js'
+import { changeOwner, ownershipOf, type Ownership } from './ownership.js'
+import { allowForeignReferences } from './references.js'
 import { schemaOf, type Schema } from './schema.js'
 import { setupFor } from './setup.js'
 import { viewProposals } from './views.js'
@@ -19,6 +21,8 @@ export interface SurveyOptions {
   readonly kinds?: NamedKinds
   /** The login the application shall use from now on. Default: the tables' owner's name and `_runtime`. */
   readonly runtimeLogin?: string
+  /** The role that gets tables a superuser owns today. Default: the database's name and `_owner`. */
+  readonly owner?: string
 }
 
 /**
@@ -34,24 +38,38 @@ export async function survey(client: ClientBase, options: SurveyOptions = {}): P
   const facts = await readFacts(client)
   const schema = schemaOf(snapshot, facts)
   const kinds = findKinds(schema, snapshot, options.kinds)
-  const decisions = await decideAll(client, schema, snapshot, kinds)
-  const setup = setupFor(schema, snapshot, facts, options.runtimeLogin)
+  const decisions = await allowForeignReferences(
+    client,
+    schema,
+    await decideAll(client, schema, snapshot, kinds),
+  )
+  const ownership = ownershipOf(schema, facts, options.owner)
+  const setup = setupFor(schema, snapshot, facts, ownership, options.runtimeLogin)
   return {
     database: facts.database,
     kinds,
-    proposals: decisions.map((decision) => proposal(decision, schema, facts)),
+    proposals: decisions.map((decision) => proposal(decision, schema, facts, ownership)),
     views: viewProposals(decisions, facts),
     setup: setup.blocks,
     warnings: setup.warnings,
   }
 }
 
-function proposal(decision: Decision, schema: Schema, facts: Facts): Proposal {
+function proposal(
+  decision: Decision,
+  schema: Schema,
+  facts: Facts,
+  ownership: Ownership,
+): Proposal {
+  const settled = decision.class === 'protected' || decision.class === 'exempt'
   return {
     table: decision.table,
     class: decision.class,
     reason: decision.reason,
-    statements: decision.statements,
+    statements: [
+      ...(settled ? [] : changeOwner(decision.table, ownership, facts)),
+      ...decision.statements,
+    ],
     alternatives: decision.alternatives,
     notes: notesFor(decision),
     warnings: warningsFor(decision, schema, facts),

@@ -136,6 +136,8 @@ function uniqueWarnings(decision: Decision): string[] {
     .filter(
       (index) =>
         index.unique &&
+        // Ids are made up by programs, not chosen by people.
+        !(index.primary && index.columns.length === 1) &&
         !index.columns.includes(owned.ownerColumn) &&
         !index.columns.some(generated) &&
         !index.columns.every((name) => name !== null && referenced.has(name)),

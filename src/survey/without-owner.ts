@@ -68,7 +68,7 @@ export function withoutOwner(
     ...(references.size === 0 ? ['nothing references it'] : []),
     ...(large ? ['it is too large for a look-up'] : []),
     ...(people.length > 0
-      ? [`${people.map((column) => column.name).join(', ')} look personal`]
+      ? [`what stands in ${people.map((column) => column.name).join(', ')} looks personal`]
       : []),
   ].join(', ')
   const alternatives = [
