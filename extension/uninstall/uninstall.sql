@@ -39,7 +39,8 @@ begin
        and (pg_identify_object(d.classid, d.objid, d.objsubid)).identity !~ ' on tenantry(_private)?\.'
        and pg_describe_object(d.classid, d.objid, d.objsubid) !~ ' (on|of|for) (table|view|column \S+ of table)? ?tenantry(_private)?\.';
     if left_over is not null then
-      raise exception 'tenantry is still used by: %', left_over using hint = 'Drop or change these first, then run uninstall.sql again.';
+      raise exception 'tenantry is still used by: %', left_over
+        using errcode = 'TN011', hint = 'Drop or change these first, then run uninstall.sql again.';
     end if;
     -- The schemas belong to tenantry_owner; an ordinary installer becomes its member for this transaction only.
     if not superuser then
