@@ -23,7 +23,6 @@ const built = Symbol.for('tenantry.extension-built')
 function buildExtension(say: (line: string) => void): void {
   const process_ = process as typeof process & { [built]?: boolean }
   const script = join(repositoryRoot, 'extension', 'build.mjs')
-  if (process.env.TENANTRY_EXTENSION === 'off') return
   if (process_[built] || !existsSync(script)) return
   say('Building the extension …')
   execFileSync(process.execPath, [script], { cwd: repositoryRoot, stdio: ['ignore', 2, 2] })

@@ -42,7 +42,6 @@ export async function filledTemplate(
 
 /** Installs tenantry in the database that `admin` is connected to. */
 export async function install(server: ServerDescription, admin: pg.Client): Promise<void> {
-  if (process.env.TENANTRY_EXTENSION === 'off') return
   const script = server.installs === 'extension' ? createExtension : readInstallScript()
   try {
     await admin.query(script)

@@ -10,4 +10,3 @@ const server = await startServer({
 const stopWith = ending === 'keep' ? server.keep() : null
 console.log(JSON.stringify({ url: server.url, logFile: server.logFile, stopWith }))
 if (ending === 'wait') setInterval(() => undefined, 1000)
-if (ending === 'throw') throw new Error('on purpose')

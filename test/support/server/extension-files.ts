@@ -6,7 +6,7 @@ const source = join(repositoryRoot, 'extension')
 
 /** Names of the built files that `create extension tenantry` reads; empty before the build. */
 export function extensionFiles(): string[] {
-  if (process.env.TENANTRY_EXTENSION === 'off' || !existsSync(source)) return []
+  if (!existsSync(source)) return []
   const names = readdirSync(source)
   const scripts = names.filter((name) => /^tenantry--.*\.sql$/.test(name))
   return names.includes('tenantry.control') && scripts.length > 0
