@@ -1,0 +1,171 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { testDatabase, type TestDatabase, type TestRole } from '../support/database.js'
+import { skipWithReason } from '../support/skip.js'
+import { installBy, noExtensionFiles, paths } from './support/installation.js'
+import {
+  claims,
+  entered,
+  issuerKey,
+  keyId,
+  makeNotes,
+  protectNotes,
+  token,
+} from './support/notes.js'
+import { clientProgram, noClientPrograms, run } from './support/programs.js'
+import { expectRefusal } from './support/refusal.js'
+
+const keys = `
+  select (select count(*)::int from tenantry_private.signing_keys) as signing,
+         (select count(*)::int from tenantry_private.issuer_keys) as issuers`
+const mine = 'select body from app.notes order by 1'
+
+describe.each(paths)('a dump of a protected database, installed by %s', (path) => {
+  let source: TestDatabase
+  let target: TestDatabase
+  let owner: TestRole
+  let app: TestRole
+  let folder: string
+
+  beforeEach(async (ctx) => {
+    source = await testDatabase({ empty: true })
+    target = await testDatabase({ empty: true })
+    folder = mkdtempSync(join(tmpdir(), 'tenantry-dump-'))
+    if (clientProgram('pg_dump', source.major) === null) skipWithReason(ctx, noClientPrograms)
+    if (path === 'extension' && source.server.installs !== 'extension')
+      skipWithReason(ctx, noExtensionFiles)
+    const admin = await source.admin.connect()
+    await installBy(path, admin)
+    admin.release()
+    owner = await source.role('owner', { ordinary: false })
+    await makeNotes(source.admin, owner)
+    await protectNotes(source.admin)
+    await source.admin.query(`
+      select tenantry.manage_schema('app');
+      select tenantry.register_kind('ghost', 'app.countries', id_column => 'code');
+      select tenantry.register_service('ghost:at', 'user');
+      select tenantry.configure('on_missing_context', 'error');
+      delete from app.countries where code = 'pt'`)
+    app = await source.role('app', { allow: 'user' })
+  })
+  afterEach(async () => {
+    await target.drop()
+    await source.drop()
+    rmSync(folder, { recursive: true, force: true })
+  })
+
+  function dumpAndRestore(): void {
+    const file = join(folder, 'dump')
+    run(clientProgram('pg_dump', source.major) ?? '', ['-Fc', '-f', file, source.url()])
+    run(clientProgram('pg_restore', source.major) ?? '', [
+      '-1',
+      '--exit-on-error',
+      '-d',
+      target.url(),
+      file,
+    ])
+  }
+
+  it('restores whole, isolates again, and asks for what a dump cannot carry', async () => {
+    dumpAndRestore()
+
+    // A dump of the extension carries every declaration and no key. Installed by script, tenantry's tables
+    // are tables like any other, and their keys travel in the dump.
+    expect((await target.admin.query(keys)).rows).toEqual([
+      path === 'extension' ? { signing: 0, issuers: 0 } : { signing: 1, issuers: 1 },
+    ])
+    const login = { connectionString: app.url.replace(source.name, target.name) }
+    const client = await app.connect(login)
+    expect((await client.query('select current_database() as db')).rows).toEqual([
+      { db: target.name },
+    ])
+    const forSource = token(claims(source, 'user:1'))
+    const forTarget = token(claims(target, 'user:1'))
+    await expectRefusal(
+      entered(client, forSource, () => client.query(mine)),
+      'TN008',
+    )
+    if (path === 'extension') {
+      await expectRefusal(
+        entered(client, forTarget, () => client.query(mine)),
+        'TN008',
+        /signature/,
+      )
+    }
+
+    await target.admin.query('select * from tenantry.sync()')
+    await target.admin.query('select tenantry.initialise()')
+    await target.admin.query('select tenantry.register_issuer($1, $2)', [keyId, issuerKey])
+    // What belongs to the database rather than into it is granted anew: check() says how.
+    const findings = await target.admin.query<{ code: string; fix: string }>(
+      'select code, fix from tenantry.check()',
+    )
+    expect(findings.rows.map(({ code }) => code).sort()).toEqual([
+      'login_search_path',
+      'temporary_privilege',
+    ])
+    for (const { fix } of findings.rows) await target.admin.query(fix)
+    expect((await target.admin.query('select * from tenantry.check()')).rows).toEqual([])
+
+    await expectRefusal(client.query(mine), 'TN001')
+    for (const [who, body] of [
+      ['user:1', 'note of one'],
+      ['user:2', 'note of two'],
+    ] as const) {
+      const seen = await entered(client, token(claims(target, who)), () => client.query(mine))
+      expect(seen.rows).toEqual([{ body }])
+    }
+    await expectRefusal(
+      entered(client, forTarget, () => client.query(`insert into app.notes (owner_id) values (2)`)),
+      '42501',
+    )
+    const served = token(claims(target, 'user:2', { act: { sub: 'ghost:at' } }))
+    expect((await entered(client, served, () => client.query(mine))).rows).toEqual([
+      { body: 'note of two' },
+    ])
+    // Triggers follow the tables, serials do not collide, owners default and are filled.
+    await target.admin.query(
+      `set role "${owner.name}"; insert into app.countries values ('de'); reset role`,
+    )
+    const inserted = await entered(client, forTarget, async () => {
+      await client.query(`insert into app.notes (id, body) values (100, 'new')`)
+      await client.query(`insert into app.pages (id, note_id) values (100, 100)`)
+      return client.query(`select owner_id from app.pages where id = 100`)
+    })
+    expect(inserted.rows).toEqual([{ owner_id: 1 }])
+    const entities = `select kind, id, gone_at is null as alive from tenantry_private.entities where kind = 'ghost' order by 2`
+    expect((await target.admin.query(entities)).rows).toEqual([
+      { kind: 'ghost', id: 'at', alive: true },
+      { kind: 'ghost', id: 'de', alive: true },
+      { kind: 'ghost', id: 'pt', alive: false },
+    ])
+    await client.end()
+  })
+
+  it('is the same after a second round', async () => {
+    dumpAndRestore()
+    await target.admin.query('select * from tenantry.sync()')
+    const second = await testDatabase({ empty: true })
+    const file = join(folder, 'second')
+    run(clientProgram('pg_dump', source.major) ?? '', ['-Fc', '-f', file, target.url()])
+    run(clientProgram('pg_restore', source.major) ?? '', [
+      '-1',
+      '--exit-on-error',
+      '-d',
+      second.url(),
+      file,
+    ])
+    const declared = `
+      select relation::text, class, owner_column, owner_kind, owner_from, parent::text, tag, expressions
+        from tenantry_private.tables order by 1`
+    expect((await second.admin.query(declared)).rows).toEqual(
+      (await source.admin.query(declared)).rows,
+    )
+    expect((await second.admin.query('select * from tenantry.sync(dry_run => true)')).rows).toEqual(
+      (await target.admin.query('select * from tenantry.sync(dry_run => true)')).rows,
+    )
+    await second.drop()
+  })
+})
