@@ -16,7 +16,7 @@ npm := npm --loglevel=error --no-audit --no-fund \
 
 sources := $(shell find src codegen test extension/sql extension/upgrades extension/uninstall \
              -name node_modules -prune -o -type f \( -name '*.ts' -o -name '*.sql' \) -print \
-             2>/dev/null) $(wildcard extension/build.mjs extension/*.control tsconfig.json)
+             2>/dev/null) $(wildcard extension/build.mjs extension/*.control tsconfig.json package.json)
 
 .PHONY: help demo test test-all bench build lint format install installcheck clean
 

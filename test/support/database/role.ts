@@ -52,7 +52,11 @@ export async function createRole(
     password,
     url,
     pool(config) {
-      const pool = new pg.Pool({ connectionString: url, max: 5, onConnect: guard, ...config })
+      const onConnect = async (client: pg.ClientBase) => {
+        await guard(client)
+        await Promise.resolve(config?.onConnect?.(client)) // pg awaits it, whatever its type says
+      }
+      const pool = new pg.Pool({ connectionString: url, max: 5, ...config, onConnect })
       home.closeLater(() => (pool.ended ? Promise.resolve() : pool.end()))
       return pool
     },
