@@ -1,13 +1,12 @@
-import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { databaseOn, type TestDatabase } from '../support/database/clone.js'
 import type { TestRole } from '../support/database.js'
-import { startServer, type TestServer } from '../support/servers.js'
-import { skipWithReason } from '../support/skip.js'
+import type { TestServer } from '../support/servers.js'
 import { catalogOf } from './support/catalog.js'
 import {
   giveDatabaseTo,
   installBy,
-  noExtensionFiles,
+  ownServer,
   paths,
   remains,
   script,
@@ -27,7 +26,7 @@ const roleNames =
 // Roles belong to the cluster, so this needs one in which tenantry was never installed.
 let server: TestServer
 beforeAll(async () => {
-  server = await startServer({ major: inject('server').major, storage: 'memory' })
+  server = await ownServer()
 })
 afterAll(async () => {
   await server.stop()
@@ -46,9 +45,7 @@ describe.each(paths)('an owner of a database who is no superuser, by %s', (path)
     await db.drop()
   })
 
-  it('installs, works, and installs in a second database', async (ctx) => {
-    if (path === 'extension' && server.installs !== 'extension')
-      skipWithReason(ctx, noExtensionFiles)
+  it('installs, works, and installs in a second database', async () => {
     const client = await owner.connect()
     await installBy(path, client)
 
@@ -104,9 +101,7 @@ describe.each(paths)('an owner of a database who is no superuser, by %s', (path)
     await second.drop()
   })
 
-  it('takes it away again', async (ctx) => {
-    if (path === 'extension' && server.installs !== 'extension')
-      skipWithReason(ctx, noExtensionFiles)
+  it('takes it away again', async () => {
     const client = await owner.connect()
     expect(await remains(client)).not.toEqual([])
     const notices: string[] = []

@@ -1,15 +1,14 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type pg from 'pg'
 import { databaseOn, type TestDatabase } from '../support/database/clone.js'
-import { startServer, type TestServer } from '../support/servers.js'
-import { skipWithReason } from '../support/skip.js'
-import { installBy, noExtensionFiles, paths, remains } from './support/installation.js'
+import type { TestServer } from '../support/servers.js'
+import { installBy, ownServer, paths, remains } from './support/installation.js'
 import { expectRefusal } from './support/refusal.js'
 
 // What is refused here concerns roles of the cluster, so it has a cluster of its own.
 let server: TestServer
 beforeAll(async () => {
-  server = await startServer({ major: inject('server').major, storage: 'memory' })
+  server = await ownServer()
 })
 afterAll(async () => {
   await server.stop()
@@ -21,9 +20,7 @@ describe.each(paths)('an installation by %s', (path) => {
   let db: TestDatabase
   let admin: pg.PoolClient
 
-  beforeEach(async (ctx) => {
-    if (path === 'extension' && server.installs !== 'extension')
-      skipWithReason(ctx, noExtensionFiles)
+  beforeEach(async () => {
     db = await databaseOn(server, { empty: true })
     admin = await db.admin.connect()
   })

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { testDatabase, type TestDatabase, type TestRole } from '../support/database.js'
 import { skipWithReason } from '../support/skip.js'
-import { installBy, noExtensionFiles, paths } from './support/installation.js'
+import { installBy, paths } from './support/installation.js'
 import {
   claims,
   entered,
@@ -34,8 +34,6 @@ describe.each(paths)('a dump of a protected database, installed by %s', (path) =
     target = await testDatabase({ empty: true })
     folder = mkdtempSync(join(tmpdir(), 'tenantry-dump-'))
     if (clientProgram('pg_dump', source.major) === null) skipWithReason(ctx, noClientPrograms)
-    if (path === 'extension' && source.server.installs !== 'extension')
-      skipWithReason(ctx, noExtensionFiles)
     const admin = await source.admin.connect()
     await installBy(path, admin)
     admin.release()

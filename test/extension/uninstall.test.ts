@@ -1,8 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type pg from 'pg'
 import { testDatabase, type TestDatabase, type TestRole } from '../support/database.js'
-import { skipWithReason } from '../support/skip.js'
-import { installBy, noExtensionFiles, paths, remains, script } from './support/installation.js'
+import { installBy, paths, remains, script } from './support/installation.js'
 import { claims, entered, makeNotes, protectNotes, token } from './support/notes.js'
 import { expectRefusal } from './support/refusal.js'
 
@@ -16,12 +15,8 @@ describe.each(paths)('taking tenantry away, installed by %s', (path) => {
   let owner: TestRole
   let app: TestRole
 
-  beforeEach(async (ctx) => {
+  beforeEach(async () => {
     db = await testDatabase({ empty: true })
-    if (path === 'extension' && db.server.installs !== 'extension') {
-      await db.drop()
-      skipWithReason(ctx, noExtensionFiles)
-    }
     admin = await db.admin.connect()
     await installBy(path, admin)
     owner = await db.role('owner', { ordinary: false })

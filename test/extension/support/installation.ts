@@ -2,11 +2,25 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type pg from 'pg'
 import { repositoryRoot } from '../../support/repository.js'
+import { inject } from 'vitest'
 import type { TestDatabase, TestRole } from '../../support/database.js'
+import { startServer, type TestServer } from '../../support/servers.js'
 
 /** The two ways into a database. */
 export type Path = 'extension' | 'script'
-export const paths: readonly Path[] = ['extension', 'script']
+
+/** The ways that the running project's server knows: a container lacks the extension's files. */
+export const paths: readonly Path[] =
+  inject('server').installs === 'extension' ? ['extension', 'script'] : ['script']
+
+/**
+ * A server for tests that make, break and drop roles of the cluster. Never one that was given by
+ * TENANTRY_TEST_URL, whose roles may be in use.
+ */
+export async function ownServer(): Promise<TestServer> {
+  const { major } = inject('server')
+  return startServer({ major, storage: 'memory', sources: ['embedded', 'machine', 'container'] })
+}
 
 export const noExtensionFiles = 'the server does not have the files of the extension'
 
