@@ -48,5 +48,5 @@ export function text(value: unknown): string {
   if (value instanceof Date) return value.toISOString()
   if (Buffer.isBuffer(value)) return `\\x${value.toString('hex')}`
   if (typeof value === 'object') return JSON.stringify(value)
-  return String(value as string | number | bigint | boolean)
+  return String(value)
 }

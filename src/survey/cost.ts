@@ -1,5 +1,5 @@
 import type { RelationInfo } from '../../codegen/snapshot.js'
-import type { Decision } from './decide.js'
+import type { Decision } from './decision.js'
 import type { Cost } from './model.js'
 import { qualified } from './names.js'
 import { columnOf, rowsOf } from './schema.js'

@@ -1,6 +1,6 @@
 import type { ClientBase } from 'pg'
 import type { ForeignKeyInfo, RelationInfo } from '../../codegen/snapshot.js'
-import type { Decision } from './decide.js'
+import type { Decision } from './decision.js'
 import { anyRow } from './facts.js'
 import { identifier, path, qualified, withArticle } from './names.js'
 import type { OwnedTable } from './owners.js'

@@ -1,4 +1,4 @@
-import type { Decision } from './decide.js'
+import type { Decision } from './decision.js'
 import type { Facts } from './facts.js'
 import type { ViewProposal } from './model.js'
 import { identifier, path, qualified } from './names.js'

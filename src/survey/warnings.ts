@@ -1,5 +1,5 @@
 import type { PolicyInfo, RelationInfo, TriggerInfo } from '../../codegen/snapshot.js'
-import type { Decision } from './decide.js'
+import type { Decision } from './decision.js'
 import { ledByIndex } from './cost.js'
 import type { Facts } from './facts.js'
 import { path, qualified, words } from './names.js'

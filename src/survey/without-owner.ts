@@ -1,5 +1,5 @@
 import type { RelationInfo } from '../../codegen/snapshot.js'
-import type { Decision } from './decide.js'
+import type { Decision } from './decision.js'
 import type { Alternative, Kind } from './model.js'
 import { identifier, path, qualified, singular, snake, words } from './names.js'
 import { rowsOf, type Schema } from './schema.js'

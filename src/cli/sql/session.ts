@@ -1,4 +1,4 @@
-import pg from 'pg'
+import type pg from 'pg'
 import { deriveSigningKey, mintCredential } from '../../credential.js'
 import { identityOf, type Entity } from '../../identity.js'
 import type { Io } from '../io.js'
@@ -13,7 +13,7 @@ export interface SqlOptions {
 /** Runs statements one by one and prints what each returns. */
 export async function runSql(io: Io, client: pg.Client, sql: string, options: SqlOptions) {
   for (const statement of await split(sql)) {
-    io.out(await printed(io, await runOne(io, client, statement, options)))
+    io.out(printed(io, await runOne(io, client, statement, options)))
   }
 }
 
