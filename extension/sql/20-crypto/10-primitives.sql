@@ -1,5 +1,6 @@
 -- The only functions of pgcrypto that tenantry uses, under names of its own: created here because pgcrypto's schema is
--- known at installation only, and called once, because a function body is not checked before its first call.
+-- known at installation only, and called once, to see that they compute what they should. Their bodies name the functions
+-- themselves (RETURN, not text), so that whoever owns the database cannot move pgcrypto elsewhere and slip others in.
 do $primitives$
 declare
   home name := current_setting('tenantry.pgcrypto');
@@ -8,13 +9,13 @@ begin
     create function tenantry_private.hmac_sha256(message bytea, key bytea)
     returns bytea
     language sql immutable parallel safe
-    as $body$ select %1$I.hmac(message, key, 'sha256') $body$
+    return %1$I.hmac(message, key, 'sha256')
   $sql$, home);
   execute format($sql$
     create function tenantry_private.random_bytes(count integer)
     returns bytea
     language sql volatile parallel safe
-    as $body$ select %1$I.gen_random_bytes(count) $body$
+    return %1$I.gen_random_bytes(count)
   $sql$, home);
 
   -- RFC 4231, test case 2.

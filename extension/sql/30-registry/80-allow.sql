@@ -103,7 +103,7 @@ language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  login   record;
+  way_out record;
   planned record;
 begin
   perform tenantry_private.require_admin('allow roles');
@@ -111,27 +111,22 @@ begin
     perform tenantry_private.refuse(format('a role is allowed as user or as admin, not as %s', coalesce(quote_literal(grant_as), 'null')),
       'For an application or a person: select * from tenantry.allow(''<role>'');');
   end if;
-  select r.rolsuper, r.rolbypassrls, r.rolname,
-         exists (select from tenantry_private.table_owner_roles() o where pg_has_role(r.oid, o, 'member')) as owns
-    into login
-    from pg_catalog.pg_roles r
-   where r.rolname = login_role;
-  if not found then
+  if not exists (select from pg_catalog.pg_roles r where r.rolname = login_role) then
     perform tenantry_private.refuse(format('there is no role %s', coalesce(quote_ident(login_role), 'null')),
       format('Run: create role %I login; first.', coalesce(login_role, 'app_runtime')));
   end if;
   if login_role ~ '^tenantry_(owner|engine|facade|reach|user|admin|maintenance)$' then
     perform tenantry_private.refuse(format('%s is one of tenantry''s own roles', login_role), 'Allow a login role of the application instead.');
   end if;
-  if grant_as = 'user' and (login.rolsuper or login.rolbypassrls) then
-    perform tenantry_private.refuse(
-      format('row-level security does not bind %I, which %s', login_role, case when login.rolsuper then 'is a superuser' else 'has BYPASSRLS' end),
-      'Make an ordinary role for the application: create role app_runtime login; select * from tenantry.allow(''app_runtime'');');
-  end if;
-  if grant_as = 'user' and login.owns then
-    perform tenantry_private.refuse(
-      format('%I owns protected tables, or may become their owner, and can take every protection away', login_role),
-      'Make another role for the application: create role app_runtime login; select * from tenantry.allow(''app_runtime'');');
+  if grant_as = 'user' then
+    select w.role_name, w.why into way_out from tenantry_private.ways_out(login_role) w limit 1;
+    if found and way_out.role_name = login_role then
+      perform tenantry_private.refuse(format('%I %s', login_role, way_out.why),
+        'Make another, ordinary role for the application: create role app_runtime login; select * from tenantry.allow(''app_runtime'');');
+    elsif found then
+      perform tenantry_private.refuse(format('%I may become %I, which %s', login_role, way_out.role_name, way_out.why),
+        format('Run: revoke %I from %I; or make another role for the application: create role app_runtime login; select * from tenantry.allow(''app_runtime'');', way_out.role_name, login_role));
+    end if;
   end if;
 
   step := 0;

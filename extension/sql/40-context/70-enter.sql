@@ -21,15 +21,22 @@ begin
          exists (
            select
              from tenantry_private.table_owners o
-            where pg_has_role(r.oid, o.role_oid, 'member')) as owns
+            where pg_has_role(r.oid, o.role_oid, 'member')) as owns,
+         -- What it was granted itself; check() looks further, which would take too long here.
+         exists (
+           select
+             from pg_catalog.pg_auth_members m
+             join pg_catalog.pg_roles g on g.oid = m.roleid
+            where m.member = r.oid and (g.rolsuper or g.rolbypassrls)) as becomes_unbound
     into login
     from pg_catalog.pg_roles r
    where r.rolname = session_user;
   return case
-    when login.rolsuper     then 'is a superuser, and row-level security does not bind superusers'
-    when login.rolbypassrls then 'has BYPASSRLS, and row-level security does not bind it'
-    when login.owns         then 'owns protected tables, or may become their owner, and an owner can take every protection away'
-    when not login.allowed  then 'is not allowed to work in this database'
+    when login.rolsuper        then 'is a superuser, and row-level security does not bind superusers'
+    when login.rolbypassrls    then 'has BYPASSRLS, and row-level security does not bind it'
+    when login.becomes_unbound then 'may turn into a role that row-level security does not bind (SET ROLE)'
+    when login.owns            then 'owns protected tables, or may become their owner, and an owner can take every protection away'
+    when not login.allowed     then 'is not allowed to work in this database'
   end;
 end
 $$;

@@ -129,7 +129,12 @@ set debug_print_rewritten = off
 set debug_print_plan = off
 as $$
 begin
-  return query select o.role_oid from tenantry_private.table_owners o;
+  -- Looked up anew: a table may have changed hands since its owner was noted.
+  return query
+  select distinct c.relowner
+    from tenantry_private.tables t
+    join pg_catalog.pg_class c on c.oid = t.relation
+   where t.class in ('owned', 'by_parent');
 end
 $$;
 

@@ -18,12 +18,13 @@ language plpgsql stable
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  users    constant oid := to_regrole('tenantry_user');
-  schema   constant name := (select n.nspname from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace where c.oid = target);
-  missing  text[];
-  extra    text[];
-  grantee  record;
-  sequence regclass;
+  users     constant oid := to_regrole('tenantry_user');
+  schema    constant name := (select n.nspname from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace where c.oid = target);
+  protected constant boolean := 'insert' = any (wanted);
+  missing   text[];
+  extra     text[];
+  holder    record;
+  sequence  regclass;
 begin
   if not has_schema_privilege('tenantry_user', schema, 'usage') then
     statement := format('grant usage on schema %I to tenantry_user', schema);
@@ -38,30 +39,54 @@ begin
     statement := format('grant %s on table %s to tenantry_user', array_to_string(missing, ', '), target);
     return next;
   end if;
-  for grantee in
-    select 'tenantry_user'::name as role_name, users as role_oid, wanted as keep
-    union all
-    select a.role_name, r.oid, wanted
-      from tenantry_private.allowed_logins() a
-      join pg_catalog.pg_roles r on r.rolname = a.role_name
-     where a.granted_as = 'user'
+  -- What an application login holds itself or by a group, here and on whatever hangs below. Policies hold for queries
+  -- through this table only, so nobody needs a way into a partition or child; and the floors bind tenantry_user, so a
+  -- login that turns into another group (SET ROLE) must find nothing there.
+  for holder in
+    with recursive tree (oid) as (
+      select target::oid
+      union
+      select i.inhrelid from tree join pg_catalog.pg_inherits i on i.inhparent = tree.oid
+       where not exists (select from tenantry.tables t where t.relation = i.inhrelid)),
+    login as (
+      select r.oid
+        from tenantry_private.allowed_logins() a
+        join pg_catalog.pg_roles r on r.rolname = a.role_name
+       where a.granted_as = 'user' and not r.rolsuper),
+    holding as (
+      select distinct tree.oid, acl.grantee
+        from tree
+        join pg_catalog.pg_class c on c.oid = tree.oid
+       cross join aclexplode(c.relacl) acl
+       where acl.grantee <> c.relowner and (tree.oid <> target or acl.grantee <> 0))
+    select h.oid::regclass as relation, h.grantee, coalesce(quote_ident(r.rolname), 'public') as name,
+           case when h.grantee <> 0
+                 and (not protected or h.oid = target and pg_has_role(h.grantee, users, 'usage')) then wanted
+                else '{}' end as keep
+      from holding h
+      left join pg_catalog.pg_roles r on r.oid = h.grantee
+     where h.grantee in (0, users)
+        or exists (select from login l where pg_has_role(l.oid, h.grantee, 'member'))
+           -- a way out of its own, which check() names
+           and not exists (select from tenantry.schemas s where s.migration_role = r.rolname)
+     order by h.oid <> target, h.oid::regclass::text, h.grantee <> users, 3
   loop
     extra := array(
       select p
-        from unnest(tenantry_private.granted(target, grantee.role_oid)) as p
-       where p <> all (grantee.keep)
+        from unnest(tenantry_private.granted(holder.relation, holder.grantee)) as p
+       where p <> all (holder.keep)
          and not exists (
              select
                from tenantry_private.declared(target) d
-              where d.class = 'shared' and grantee.role_name = any (d.writers)));
+              where d.class = 'shared' and holder.name = any (select quote_ident(w) from unnest(d.writers) as w)));
     if extra <> '{}' then
-      statement := format('revoke %s on table %s from %I', array_to_string(extra, ', '), target, grantee.role_name);
+      statement := format('revoke %s on table %s from %s', array_to_string(extra, ', '), holder.relation, holder.name);
       return next;
     end if;
   end loop;
 
   -- Serial columns and other defaults that draw from a sequence; identity columns need nothing.
-  if 'insert' = any (wanted) then
+  if protected then
     for sequence in
       select distinct d.refobjid::regclass
         from pg_catalog.pg_attrdef a

@@ -160,6 +160,33 @@ $$;
 comment on function tenantry_private.drift_findings() is
   'Findings row_security_off, row_security_not_forced, policy_missing, policy_changed, grant_excess, grant_missing, owner_nullable, owner_default, owner_unindexed, owner_unfilled, parent_untied, reference_unchecked.';
 
+create function tenantry_private.view_references()
+returns table (view oid, refobjid oid)
+language sql stable
+set search_path = pg_catalog, pg_temp
+begin atomic
+  select distinct w.ev_class, d.refobjid
+    from pg_catalog.pg_depend d
+    join pg_catalog.pg_rewrite w on w.oid = d.objid
+   where d.classid = 'pg_catalog.pg_rewrite'::regclass and d.refclassid = 'pg_catalog.pg_class'::regclass and d.refobjid <> w.ev_class;
+end;
+
+comment on function tenantry_private.view_references() is 'Views, materialized ones included, and what they read.';
+
+create function tenantry_private.view_security(relation oid)
+returns table (oid oid, invoker boolean)
+language sql stable
+set search_path = pg_catalog, pg_temp
+begin atomic
+  select c.oid,
+         c.relkind = 'v' and coalesce((
+           select o.option_value::boolean from pg_options_to_table(c.reloptions) o where o.option_name = 'security_invoker'), false)
+    from pg_catalog.pg_class c
+   where c.oid = relation and c.relkind in ('v', 'm');
+end;
+
+comment on function tenantry_private.view_security(oid) is 'Whether a view reads as whoever uses it; nothing for other relations.';
+
 create function tenantry_private.table_findings()
 returns table (severity text, code text, object text, problem text, fix text)
 language plpgsql stable
@@ -182,25 +209,43 @@ begin
     return next;
   end loop;
 
-  -- A view runs as its owner unless it says otherwise.
+  -- A view runs as its owner unless it says otherwise, and so do the invoker's views that it reads: in each chain of views
+  -- the one nearest to the table that is not its invoker's decides who looks. What it sees, the last view shows.
   for item in
-    select distinct v.oid::regclass as name, r.rolsuper or r.rolbypassrls as unbound
-      from pg_catalog.pg_class v
-      join pg_catalog.pg_roles r on r.oid = v.relowner
-      join pg_catalog.pg_rewrite w on w.ev_class = v.oid
-      join pg_catalog.pg_depend d on d.classid = 'pg_catalog.pg_rewrite'::regclass and d.objid = w.oid and d.refclassid = 'pg_catalog.pg_class'::regclass
-      join tenantry.tables t on t.relation = d.refobjid and t.class in ('owned', 'by_parent')
-     where v.relkind = 'v'
-       and not coalesce(v.reloptions @> array['security_invoker=true'] or v.reloptions @> array['security_invoker=on'], false)
-       and tenantry_private.readable_by_application(v.oid)
-       and not exists (select from tenantry.tables e where e.relation = v.oid and e.class = 'exempt')
+    with recursive reading (relation, view, decides) as (
+      select d.refobjid, v.oid, case when v.invoker then null else v.oid end
+        from tenantry_private.view_references() d
+        join tenantry.tables t on t.relation = d.refobjid and t.class in ('owned', 'by_parent')
+       cross join lateral tenantry_private.view_security(d.view) v
+      union
+      select r.view, v.oid, coalesce(r.decides, case when v.invoker then null else v.oid end)
+        from reading r
+        join tenantry_private.view_references() d on d.refobjid = r.view
+       cross join lateral tenantry_private.view_security(d.view) v)
+    select decides.oid::regclass as name, decides.relkind, bool_or(shown.oid <> decides.oid) as indirect,
+           string_agg(distinct shown.oid::regclass::text, ', ') as shown_by,
+           r.rolsuper or r.rolbypassrls or exists (
+             select
+               from tenantry.schemas s
+              where s.migration_role is not null and pg_has_role(r.oid, to_regrole(quote_ident(s.migration_role)), 'usage')) as unbound
+      from reading
+      join pg_catalog.pg_class decides on decides.oid = reading.decides
+      join pg_catalog.pg_class shown on shown.oid = reading.view
+      join pg_catalog.pg_roles r on r.oid = decides.relowner
+     where tenantry_private.readable_by_application(shown.oid)
+       and not exists (select from tenantry.tables e where e.relation = shown.oid and e.class = 'exempt')
+       -- a materialized view of the schemas in scope is a finding of its own
+       and not (shown.relkind = 'm' and shown.relnamespace in (select tenantry_private.schemas_in_scope()))
+     group by decides.oid, decides.relkind, r.oid, r.rolsuper, r.rolbypassrls
      order by 1
   loop
     severity := case when item.unbound then 'critical' else 'warning' end;
     code := 'view_runs_as_owner'; object := item.name;
     problem := case when item.unbound then 'it shows every row of the protected tables it reads, to everybody'
-                    else 'it runs as its owner, who sees no row of the protected tables it reads' end;
-    fix := format('alter view %s set (security_invoker = true);', item.name);
+                    else 'it runs as its owner, who sees no row of the protected tables it reads' end
+               || case when item.indirect then format(' (through %s)', item.shown_by) else '' end;
+    fix := case item.relkind when 'm' then format('revoke all on %s from public, tenantry_user%s;', item.shown_by, tenantry_private.user_logins())
+                             else format('alter view %s set (security_invoker = true);', item.name) end;
     return next;
   end loop;
 

@@ -46,3 +46,37 @@ end
 $$;
 
 comment on function tenantry_private.trigger_findings() is 'Findings trigger_denied, trigger_bound.';
+
+-- A kind's table whose triggers are gone no longer says who is new, gone or somebody else's.
+create function tenantry_private.kind_findings()
+returns table (severity text, code text, object text, problem text, fix text)
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  item record;
+begin
+  for item in
+    select k.*, wanted.name as trigger_name
+      from tenantry.kinds k
+      join pg_catalog.pg_class c on c.oid = k.relation
+     cross join (values ('tenantry_kind', 29), ('tenantry_kind_truncate', 32)) as wanted (name, type)
+     where not exists (
+           select
+             from pg_catalog.pg_trigger t
+             join pg_catalog.pg_proc p on p.oid = t.tgfoid
+             join pg_catalog.pg_namespace n on n.oid = p.pronamespace
+            where t.tgrelid = k.relation and t.tgname = wanted.name and t.tgtype = wanted.type and t.tgenabled = 'A'
+              and t.tgqual is null and n.nspname = 'tenantry_private' and p.proname = 'follow_kind')
+     order by k.kind, wanted.name
+  loop
+    severity := 'critical'; code := 'kind_unfollowed'; object := item.relation;
+    problem := format('trigger %I is missing, off or changed: entities of kind %s that are deleted or change hands keep what they could do', item.trigger_name, item.kind);
+    fix := format('select tenantry.register_kind(%L, %L, id_column => %L, owner_column => %L, owner_kind => %L, acts_for_owner => %L);',
+             item.kind, item.relation, item.id_column, item.owner_column, item.owner_kind, item.acts_for_owner);
+    return next;
+  end loop;
+end
+$$;
+
+comment on function tenantry_private.kind_findings() is 'Finding kind_unfollowed.';

@@ -29,29 +29,32 @@ begin
   end if;
 
   for item in
-    select a.role_name, r.rolsuper, r.rolbypassrls,
-           exists (select from tenantry_private.table_owner_roles() o where pg_has_role(r.oid, o, 'member')) as owns,
+    select a.role_name, r.rolsuper, w.role_name as becomes, w.why,
            has_database_privilege(a.role_name, current_database(), 'temporary')
              and not has_database_privilege('public', current_database(), 'temporary') as temporary,
-           pg_has_role(a.role_name, 'tenantry_user', 'member') as member
+           pg_has_role(a.role_name, 'tenantry_user', 'usage') as member
       from tenantry_private.allowed_logins() a
       join pg_catalog.pg_roles r on r.rolname = a.role_name
+      left join lateral (select * from tenantry_private.ways_out(a.role_name) limit 1) w on true
      where a.granted_as = 'user'
      order by a.role_name
   loop
     object := quote_ident(item.role_name);
-    if item.rolsuper or item.rolbypassrls then
-      severity := 'critical'; code := 'login_unbound';
-      problem := 'row-level security does not bind this application login';
-      fix := format('alter role %I nosuperuser nobypassrls;', item.role_name);
-      return next;
-    elsif item.owns then
+    if item.why like 'owns %' then
       severity := 'critical'; code := 'login_owns';
-      problem := 'this application login owns protected tables, or may become their owner, and can take every protection away';
+      problem := case when item.becomes = item.role_name then 'this application login ' || item.why
+                      else format('this application login may become %I, which %s', item.becomes, item.why) end;
       fix := format('select tenantry.disallow(%L);', item.role_name);
       return next;
+    elsif item.why is not null then
+      severity := 'critical'; code := 'login_unbound';
+      problem := case when item.becomes = item.role_name then 'this application login ' || item.why
+                      else format('this application login may become %I, which %s', item.becomes, item.why) end;
+      fix := case when item.becomes = item.role_name then format('alter role %I nosuperuser nobypassrls noreplication nocreaterole;', item.role_name)
+                  else format('select tenantry.disallow(%L);', item.role_name) end;
+      return next;
     end if;
-    if item.temporary and not item.rolsuper and not item.owns then
+    if item.temporary and item.why is null then
       severity := 'critical'; code := 'temporary_privilege';
       problem := 'this application login may create temporary tables, and one left on a pooled connection shadows the real one for whoever comes next';
       fix := format('revoke temporary on database %I from %I;', current_database(), item.role_name);
@@ -59,7 +62,7 @@ begin
     end if;
     if not item.member then
       severity := 'warning'; code := 'login_outside';
-      problem := 'this login is allowed here but is no member of tenantry_user, so no policy shows it a row';
+      problem := 'this login is allowed here but does not inherit from tenantry_user, whose policies therefore do not bind it';
       fix := format('select * from tenantry.allow(%L);', item.role_name);
       return next;
     end if;
