@@ -110,7 +110,9 @@ async function closedBelow(on: Stage, table: TableClass) {
       expect(await outcome(client, `select from ${child}`)).toBe('0 rows')
       expect(await outcome(client, `update ${child} set ${table.note} = 'x'`)).toBe('0 rows')
       expect(await outcome(client, `delete from ${child}`)).toBe('0 rows')
-      expect(await outcome(client, `insert into ${child} (id, owner_id) values (99, '${table.ids[0]}')`)).toMatch(/42501|23514/)
+      expect(
+        await outcome(client, `insert into ${child} (id, owner_id) values (99, '${table.ids[0]}')`),
+      ).toMatch(/42501|23514/)
     })
     await on.setUp.query(`revoke all on ${child} from ${app}`)
   }

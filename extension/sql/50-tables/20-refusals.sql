@@ -48,7 +48,7 @@ begin
   end if;
   if relation.relispartition then
     perform tenantry_private.refuse(format('%s is a partition', target),
-      format('Name the partitioned table instead, which covers it: %s.', pg_partition_root(target)));
+      format('Name the partitioned table instead, which covers it: select * from tenantry.%s(%L);', action, pg_partition_root(target)));
   end if;
   if relation.rolsuper or relation.rolbypassrls then
     perform tenantry_private.refuse(
@@ -76,16 +76,19 @@ declare
   kind    record;
   cast_to constant text := tenantry_private.id_cast(tenantry_private.column_type(target, owner_column));
   type    constant text := format_type(tenantry_private.column_type(target, owner_column), null);
+  sloppy  regcollation;
 begin
   if type is null then
     perform tenantry_private.refuse(format('%s has no column %I', target, owner_column),
-      format('Add it first, without a default: alter table %s add column %I <type>; and fill it.', target, owner_column));
+      format('Run: alter table %s add column %I %s; and fill it. It must not have a default: that would give every old row to one owner.', target, owner_column,
+        coalesce((select k.id_type from tenantry.kinds k where k.kind = require_owner_column.owner_kind), '<type>')));
   end if;
   if exists (
        select
          from pg_catalog.pg_attribute a
         where a.attrelid = target and a.attname = owner_column and a.attgenerated <> '') then
-    perform tenantry_private.refuse(format('%s.%I is a generated column', target, owner_column), 'Name a column that rows are written with.');
+    perform tenantry_private.refuse(format('%s.%I is a generated column', target, owner_column),
+      format('Name a column that rows are written with, or make it one. Run: alter table %s alter column %I drop expression;', target, owner_column));
   end if;
   select k.kind, k.id_type, k.relation into kind from tenantry.kinds k where k.kind = require_owner_column.owner_kind;
   if not found then
@@ -96,6 +99,15 @@ begin
   if cast_to is null then
     perform tenantry_private.refuse(format('owners of type %s are not supported (%s.%I)', type, target, owner_column),
       format('Owners are uuid, bigint, integer, smallint, text or varchar. Run: alter table %s alter column %I type text;', target, owner_column));
+  end if;
+  select l.oid::regcollation
+    into sloppy
+    from pg_catalog.pg_attribute a
+    join pg_catalog.pg_collation l on l.oid = a.attcollation
+   where a.attrelid = target and a.attname = owner_column and not l.collisdeterministic;
+  if found then
+    perform tenantry_private.refuse(format('%s.%I compares by collation %s, which takes different ids for one', target, owner_column, sloppy),
+      format('Run: alter table %s alter column %I type text collate "C";', target, owner_column));
   end if;
   if cast_to <> 'text' and kind.relation is not null
      and (cast_to = 'uuid' and kind.id_type <> 'uuid'

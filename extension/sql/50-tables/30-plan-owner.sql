@@ -44,16 +44,55 @@ returns name
 language sql stable
 set search_path = pg_catalog, pg_temp
 return (
-  -- 63 bytes is the longest name; multi-byte names are cut by characters until they fit.
-  select (left(c.relname, length) || '_' || suffix)::name
+  -- 63 bytes is the longest name; multi-byte names are cut by characters until they fit. Where long names of tables
+  -- begin alike, or something has the name already, a number makes it free.
+  select candidate.name::name
     from pg_catalog.pg_class c
-   cross join generate_series(0, length(c.relname)) as length
+   cross join generate_series(0, 1000) as number
+   cross join lateral (
+         select left(c.relname, length) || '_' || suffix || coalesce('_' || nullif(number, 0), '') as name
+           from generate_series(0, length(c.relname)) as length
+          where octet_length(left(c.relname, length) || '_' || suffix || coalesce('_' || nullif(number, 0), '')) <= 63
+          order by length desc
+          limit 1) as candidate
    where c.oid = relation
-     and octet_length(left(c.relname, length) || '_' || suffix) <= 63
-   order by length desc
+     and not exists (select from pg_catalog.pg_class o where o.relnamespace = c.relnamespace and o.relname = candidate.name)
+     and not exists (select from pg_catalog.pg_constraint o where o.conrelid = c.oid and o.conname = candidate.name)
+   order by number
    limit 1);
 
-comment on function tenantry_private.short_name(regclass, text) is 'A name for something that belongs to a table, at most 63 bytes long.';
+comment on function tenantry_private.short_name(regclass, text) is 'A name for something that belongs to a table, at most 63 bytes long and free.';
+
+create function tenantry_private.relation_tree(target regclass)
+returns table (relation regclass, depth integer)
+language sql stable
+set search_path = pg_catalog, pg_temp
+begin atomic
+  with recursive tree (oid, depth) as (
+    select target::oid, 0
+    union all
+    select i.inhrelid, tree.depth + 1 from tree join pg_catalog.pg_inherits i on i.inhparent = tree.oid)
+  select tree.oid::regclass, min(tree.depth)
+    from tree
+    join pg_catalog.pg_class c on c.oid = tree.oid and c.relkind in ('r', 'p')
+   group by tree.oid;
+end;
+
+comment on function tenantry_private.relation_tree(regclass) is 'A table and its partitions and inheritance children, at every depth.';
+
+create function tenantry_private.update_triggers(target regclass)
+returns table (relation regclass, trigger_name name, enabled "char")
+language sql stable
+set search_path = pg_catalog, pg_temp
+begin atomic
+  select tree.relation, t.tgname, t.tgenabled
+    from tenantry_private.relation_tree(target) tree
+    join pg_catalog.pg_trigger t on t.tgrelid = tree.relation
+   where not t.tgisinternal and t.tgenabled <> 'D' and t.tgtype & 16 <> 0
+   order by tree.depth, tree.relation::text, t.tgname;
+end;
+
+comment on function tenantry_private.update_triggers(regclass) is 'Triggers that an update of a table may fire, there and below.';
 
 -- The tie between a by_parent table and its parent: (foreign key columns, owner) → (key, owner).
 create function tenantry_private.plan_parent(declaration tenantry_private.tables)
@@ -116,14 +155,11 @@ begin
     lock := format('ACCESS EXCLUSIVE on %s', relation);
     return next;
   end loop;
-  -- The application's triggers (updated_at, audit) must not take this for a change of the row.
-  for fired in
-    select t.tgname, t.tgenabled from pg_catalog.pg_trigger t
-     where t.tgrelid = target and not t.tgisinternal and t.tgenabled in ('O', 'A') and t.tgtype & 16 <> 0
-     order by t.tgname
-  loop
-    statement := format('alter table %s disable trigger %I', target, fired.tgname);
-    lock := 'SHARE ROW EXCLUSIVE';
+  -- The application's triggers (updated_at, audit) must not take this for a change of the row, neither here nor in
+  -- partitions and inheritance children, which may have triggers, and states of them, of their own.
+  for fired in select * from tenantry_private.update_triggers(target) loop
+    statement := format('alter table only %s disable trigger %I', fired.relation, fired.trigger_name);
+    lock := case when fired.relation = target then 'SHARE ROW EXCLUSIVE' else format('SHARE ROW EXCLUSIVE on %s', fired.relation) end;
     return next;
   end loop;
   statement := format(
@@ -133,13 +169,10 @@ begin
     declaration.owner_column, parent.owner_column);
   lock := 'ROW EXCLUSIVE';
   return next;
-  for fired in
-    select t.tgname, t.tgenabled from pg_catalog.pg_trigger t
-     where t.tgrelid = target and not t.tgisinternal and t.tgenabled in ('O', 'A') and t.tgtype & 16 <> 0
-     order by t.tgname
-  loop
-    statement := format('alter table %s enable %strigger %I', target, case fired.tgenabled when 'A' then 'always ' else '' end, fired.tgname);
-    lock := 'SHARE ROW EXCLUSIVE';
+  for fired in select * from tenantry_private.update_triggers(target) loop
+    statement := format('alter table only %s enable %strigger %I', fired.relation,
+                   case fired.enabled when 'A' then 'always ' when 'R' then 'replica ' else '' end, fired.trigger_name);
+    lock := case when fired.relation = target then 'SHARE ROW EXCLUSIVE' else format('SHARE ROW EXCLUSIVE on %s', fired.relation) end;
     return next;
   end loop;
   statement := format(

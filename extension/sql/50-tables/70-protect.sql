@@ -148,7 +148,10 @@ begin
     parent := tenantry_private.declared(key.confrelid);
     if parent.class is null or parent.class not in ('owned', 'by_parent') then
       perform tenantry_private.refuse(format('%s, the parent of %s, has no owners: it is %s', key.confrelid::regclass, target, coalesce(parent.class, 'not protected')),
-        format('Protect it first: select * from tenantry.protect(%L, owner_column => ''…'', owner_kind => ''…'');', key.confrelid::regclass));
+        case parent.class when 'shared' then format('Run: select * from tenantry.unshare(%L); and then: ', key.confrelid::regclass)
+                          when 'exempt' then format('Run: select tenantry.unexempt(%L); and then: ', key.confrelid::regclass)
+                          else 'Protect it first: ' end
+        || format('select * from tenantry.protect(%L, owner_column => ''…'', owner_kind => ''…'');', key.confrelid::regclass));
     end if;
     declaration.parent := key.confrelid;
     declaration.owner_kind := parent.owner_kind;
@@ -169,6 +172,7 @@ begin
         from pg_catalog.pg_constraint c
         join tenantry.kinds k on k.relation = c.confrelid
         join pg_catalog.pg_attribute a on a.attrelid = c.conrelid and a.attnum = c.conkey[1]
+        join pg_catalog.pg_attribute i on i.attrelid = c.confrelid and i.attnum = c.confkey[1] and i.attname = k.id_column
        where c.conrelid = target and c.contype = 'f' and c.conparentid = 0 and cardinality(c.conkey) = 1
          and (owner_kind is null or k.kind = owner_kind);
       if candidate.number <> 1 then
@@ -189,6 +193,7 @@ begin
           from pg_catalog.pg_constraint c
           join tenantry.kinds k on k.relation = c.confrelid
           join pg_catalog.pg_attribute a on a.attrelid = c.conrelid and a.attnum = c.conkey[1]
+          join pg_catalog.pg_attribute i on i.attrelid = c.confrelid and i.attnum = c.confkey[1] and i.attname = k.id_column
          where c.conrelid = target and c.contype = 'f' and cardinality(c.conkey) = 1 and a.attname = owner_column
          limit 1));
       if declaration.owner_kind is null then
@@ -206,7 +211,8 @@ begin
    where tenantry_private.column_type(target, c) is null
    limit 1;
   if unknown is not null then
-    perform tenantry_private.refuse(format('%s has no column %I', target, unknown), 'unchecked_references names columns of foreign keys.');
+    perform tenantry_private.refuse(format('%s has no column %I', target, unknown), 
+      format('unchecked_references names columns of foreign keys. List them: select conname, pg_get_constraintdef(oid) from pg_constraint where conrelid = %L::regclass and contype = ''f'';', target));
   end if;
   return declaration;
 end
@@ -222,9 +228,28 @@ as $$
 declare
   without_owner bigint;
   orphaned      text;
+  key           constant pg_catalog.pg_constraint := tenantry_private.parent_key(declaration.relation, declaration.owner_from);
+  missing       text;
 begin
   if row_security_active(declaration.relation) then
     return;
+  end if;
+  -- Only a key that was never validated lets rows point at nothing.
+  if key.oid is not null and not key.convalidated then
+    if row_security_active(declaration.parent) then
+      perform tenantry_private.refuse(
+        format('foreign key %I of %s was never validated, and %I, bound by row-level security, cannot see whether its rows have parents', key.conname, declaration.relation, current_user),
+        format('A superuser runs: alter table %s validate constraint %I;', declaration.relation, key.conname));
+    end if;
+    missing := format('(%s) is not null and not exists (select from %s p where (%s) = (%s))',
+      tenantry_private.column_list(declaration.relation, key.conkey, 'c.'), declaration.parent,
+      tenantry_private.column_list(declaration.parent, key.confkey, 'p.'), tenantry_private.column_list(declaration.relation, key.conkey, 'c.'));
+    execute format('select count(*) from %s c where %s', declaration.relation, missing) into without_owner;
+    if without_owner > 0 then
+      perform tenantry_private.refuse(
+        format('%s rows of %s point at rows of %s that are missing', without_owner, declaration.relation, declaration.parent),
+        format('Give them a parent, or let them go. Run: delete from %s c where %s;', declaration.relation, missing));
+    end if;
   end if;
   if tenantry_private.column_type(declaration.relation, declaration.owner_column) is null then
     orphaned := (select string_agg(format('%I is null', c), ' or ') from unnest(declaration.owner_from) as c);

@@ -47,7 +47,9 @@ export async function proveRights(client: pg.Client, table: TableClass, side: Si
   expect(await does(`select from ${relation} where ${owner} = ${foreign}`)).toBe('0 rows')
   expect(await does(`select from ${relation} for update`)).toBe(`${mine} rows`)
   expect(await does(`copy (select ${note} from ${relation}) to stdout`)).toBe(`${mine} rows`)
-  expect(await does(`copy ${relation} (${note}) to stdout`)).toBe(`${table.copied?.[side] ?? mine} rows`)
+  expect(await does(`copy ${relation} (${note}) to stdout`)).toBe(
+    `${table.copied?.[side] ?? mine} rows`,
+  )
   expect(await does(`copy ${relation} (${note}) from stdin`)).toBe('0A000')
 
   // update
