@@ -62,7 +62,9 @@ const starters: Record<Source, Start> = {
     const { url, stop } = await startContainer(major)
     onProgress(`PostgreSQL ${major}: container started`)
     const source = `postgres:${major} in a container`
-    const keep = () => 'docker rm --force <container>'
+    const keep = () => {
+      throw new Error('a container ends with the program that started it: use another source')
+    }
     return describe({ major, source, url, installs: 'script', logFile: null, stop, keep })
   },
   async embedded(major, onProgress, storage) {
