@@ -30,7 +30,10 @@ export interface TestServer extends ServerDescription {
   adminUrl(database?: string): string
   /** Stops the server and removes its files; of a given server, only what this run made. */
   stop(): Promise<void>
-  /** Leaves the server running after this process; returns the command that ends it. Not for a container. */
+  /**
+   * Leaves the server running after this process; returns the command that ends it. A container
+   * cannot be kept: testcontainers removes it.
+   */
   keep(): string
 }
 
