@@ -1,7 +1,7 @@
 import type { ClientBase } from 'pg'
 import { buildModel } from './build-model.js'
 import { emitFile, importedNames } from './emit/file.js'
-import { introspect } from './introspect.js'
+import { introspect, type IntrospectOptions } from './introspect.js'
 import type { Snapshot } from './snapshot.js'
 
 export interface GenerateOptions {
@@ -17,10 +17,7 @@ export interface GenerateOptions {
 
 /** Reads the catalog and returns the text of the generated file. */
 export async function generate(client: ClientBase, options: GenerateOptions = {}): Promise<string> {
-  const snapshot = await introspect(client, {
-    ...(options.schemas && { schemas: options.schemas }),
-    ...(options.role !== undefined && { role: options.role }),
-  })
+  const snapshot = await introspect(client, snapshotOptions(options))
   return generateFrom(snapshot, options)
 }
 
@@ -33,4 +30,9 @@ export function generateFrom(snapshot: Snapshot, options: GenerateOptions = {}):
     ...(options.camel !== undefined && { camel: options.camel }),
   })
   return emitFile(model, options.runtime === undefined ? {} : { runtime: options.runtime })
+}
+
+/** What has to be read for these options. */
+export function snapshotOptions({ schemas, role }: GenerateOptions): IntrospectOptions {
+  return { ...(schemas && { schemas }), ...(role !== undefined && { role }) }
 }

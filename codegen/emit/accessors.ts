@@ -1,13 +1,13 @@
-import type { SourceFile } from 'ts-morph'
+import type { StatementStructures } from 'ts-morph'
 import type { Model, TableModel } from '../model.js'
 import { docs, relationName } from './docs.js'
 import { propertyName, stringUnion } from './literals.js'
 import { filterType } from './rows.js'
+import { exportedInterface } from './statements.js'
 
 /** The calls one table has: those the application's role may make, and no others. */
-export function emitAccessor(file: SourceFile, table: TableModel): void {
-  file.addInterface({
-    isExported: true,
+export function accessorStatement(table: TableModel): StatementStructures {
+  return exportedInterface({
     name: `${table.stem}Accessor`,
     docs: docs(`The calls of the ${relationName(table)}.`, table.ownership),
     // One call a line: the list is what a reader looks for.
@@ -21,9 +21,8 @@ export function emitAccessor(file: SourceFile, table: TableModel): void {
 }
 
 /** What `db.as(identity)` carries. */
-export function emitAccessors(file: SourceFile, model: Model): void {
-  file.addInterface({
-    isExported: true,
+export function accessorsStatement(model: Model): StatementStructures {
+  return exportedInterface({
     name: 'Accessors',
     docs: docs('The tables of a session: `db.as(identity).<table>`.'),
     properties: model.tables.map((table) => ({

@@ -1,20 +1,20 @@
-import { VariableDeclarationKind, type SourceFile } from 'ts-morph'
+import type { StatementStructures } from 'ts-morph'
 import type { ColumnModel, Model, TableModel } from '../model.js'
 import { docs } from './docs.js'
 import { literal, type Literal } from './literals.js'
+import { constant } from './statements.js'
 
 /** The `schema` value: the names and encodings the accessors work with. */
-export function emitDefinition(file: SourceFile, model: Model): void {
+export function definitionStatement(model: Model): StatementStructures {
   const definition = literal({
     defaultSchema: model.defaultSchema,
     tables: model.tables.map(tableLiteral),
   })
-  file.addVariableStatement({
-    isExported: true,
-    declarationKind: VariableDeclarationKind.Const,
-    declarations: [{ name: 'schema', initializer: `defineSchema<Accessors, DB>(${definition})` }],
-    docs: docs('For `tenantry(pool, { secret, schema })`.'),
-  })
+  return constant(
+    'schema',
+    `defineSchema<Accessors, DB>(${definition})`,
+    docs('For `tenantry(pool, { secret, schema })`.'),
+  )
 }
 
 function tableLiteral(table: TableModel): Literal {

@@ -1,10 +1,10 @@
 import { IndentationText, NewLineKind, Project, QuoteKind, ts, type SourceFile } from 'ts-morph'
 import type { Model } from '../model.js'
-import { emitAccessor, emitAccessors } from './accessors.js'
-import { emitAliases } from './aliases.js'
-import { emitDefinition } from './definition.js'
-import { emitKysely } from './kysely.js'
-import { emitRows } from './rows.js'
+import { accessorsStatement, accessorStatement } from './accessors.js'
+import { aliasStatements } from './aliases.js'
+import { definitionStatement } from './definition.js'
+import { kyselyStatements } from './kysely.js'
+import { rowStatements } from './rows.js'
 
 /** Everything a generated file may import, by name. */
 const runtimeValues = ['defineSchema', 'identity'] as const
@@ -36,15 +36,16 @@ export function emitFile(model: Model, { runtime = 'tenantry' }: EmitOptions = {
       quoteKind: QuoteKind.Single,
     },
   })
-  const file = project.createSourceFile('tenantry.generated.ts')
-  emitAliases(file, model)
-  for (const table of model.tables) {
-    emitRows(file, table)
-    emitAccessor(file, table)
-  }
-  emitAccessors(file, model)
-  emitKysely(file, model)
-  emitDefinition(file, model)
+  // All at once: every later change of the file would parse it anew.
+  const file = project.createSourceFile('tenantry.generated.ts', {
+    statements: [
+      ...aliasStatements(model),
+      ...model.tables.flatMap((table) => [...rowStatements(table), accessorStatement(table)]),
+      accessorsStatement(model),
+      ...kyselyStatements(model),
+      definitionStatement(model),
+    ],
+  })
   addImports(file, runtime)
   file.formatText({
     indentSize: 2,
@@ -52,7 +53,8 @@ export function emitFile(model: Model, { runtime = 'tenantry' }: EmitOptions = {
     newLineCharacter: '\n',
     semicolons: ts.SemicolonPreference.Remove,
   })
-  return `${header}${file.getFullText()}`
+  // No string or comment holds a bare newline, so these are blank lines between statements.
+  return `${header}${file.getFullText().replace(/\n{3,}/g, '\n\n')}`
 }
 
 /** Imports what the file turned out to use, in a fixed order. */

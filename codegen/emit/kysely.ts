@@ -1,26 +1,25 @@
-import type { SourceFile } from 'ts-morph'
+import type { StatementStructures } from 'ts-morph'
 import type { ColumnModel, Model, TableModel } from '../model.js'
 import { docs, relationName } from './docs.js'
 import { propertyName } from './literals.js'
+import { exportedInterface } from './statements.js'
 
 /**
  * The same tables for Kysely, under their names in SQL and with the types node-postgres has by
  * itself: no accessor stands in between to cast or to encode.
  */
-export function emitKysely(file: SourceFile, model: Model): void {
-  for (const table of model.tables) {
-    file.addInterface({
-      isExported: true,
+export function kyselyStatements(model: Model): StatementStructures[] {
+  const tables = model.tables.map((table) =>
+    exportedInterface({
       name: `${table.stem}Table`,
       docs: docs(`The ${relationName(table)}, for Kysely.`),
       properties: table.columns.map((column) => ({
         name: propertyName(column.name),
         type: kyselyColumn(table, column),
       })),
-    })
-  }
-  file.addInterface({
-    isExported: true,
+    }),
+  )
+  const database = exportedInterface({
     name: 'DB',
     docs: docs('The database for `new Kysely<DB>(…)`; depends on nothing.'),
     properties: model.tables.map((table) => ({
@@ -28,6 +27,7 @@ export function emitKysely(file: SourceFile, model: Model): void {
       type: `${table.stem}Table`,
     })),
   })
+  return [...tables, database]
 }
 
 function kyselyColumn(table: TableModel, column: ColumnModel): string {

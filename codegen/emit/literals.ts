@@ -31,20 +31,22 @@ function expression(value: Literal): ts.Expression {
   if (typeof value === 'number') return ts.factory.createNumericLiteral(value)
   if (typeof value === 'boolean') return value ? ts.factory.createTrue() : ts.factory.createFalse()
   if (isList(value)) {
-    return ts.factory.createArrayLiteralExpression(value.map(expression), isDeep(value))
+    const deep = isDeep(value)
+    return ts.factory.createArrayLiteralExpression(commas(value.map(expression), deep), deep)
   }
   const members = Object.entries(value).filter((entry): entry is [string, Literal] => {
     return entry[1] !== undefined
   })
-  return ts.factory.createObjectLiteralExpression(
-    members.map(([key, member]) =>
-      ts.factory.createPropertyAssignment(
-        identifier.test(key) ? key : text(key),
-        expression(member),
-      ),
-    ),
-    isDeep(value),
+  const properties = members.map(([key, member]) =>
+    ts.factory.createPropertyAssignment(identifier.test(key) ? key : text(key), expression(member)),
   )
+  const deep = isDeep(value)
+  return ts.factory.createObjectLiteralExpression(commas(properties, deep), deep)
+}
+
+/** A comma after the last line too, so that a new line changes no other. */
+function commas<T extends ts.Node>(nodes: readonly T[], trailing: boolean): ts.NodeArray<T> {
+  return ts.factory.createNodeArray(nodes, trailing)
 }
 
 function isDeep(value: Literal | undefined): boolean {

@@ -1,45 +1,30 @@
-import type { OptionalKind, PropertySignatureStructure, SourceFile } from 'ts-morph'
+import type { OptionalKind, PropertySignatureStructure, StatementStructures } from 'ts-morph'
 import type { ColumnModel, TableModel } from '../model.js'
 import { columnDocs, docs, relationName } from './docs.js'
 import { literal, propertyName } from './literals.js'
+import { exportedInterface } from './statements.js'
 
 /** The shapes of one table: its rows, what an insert and an update take, what a filter compares. */
-export function emitRows(file: SourceFile, table: TableModel): void {
-  if (table.may.select) {
-    file.addInterface({
-      isExported: true,
-      name: `${table.stem}Row`,
-      docs: docs(table.comment, `A row of the ${relationName(table)}.`, table.ownership),
-      properties: table.columns
-        .filter((column) => column.may.select)
-        .map((column) => ({
-          name: propertyName(column.property),
-          type: orNull(column, column.read),
-          docs: columnDocs(column),
-        })),
-    })
-  }
-  if (table.may.insert) {
-    const columns = table.columns.filter((column) => column.may.insert)
-    addInput(
-      file,
-      `${table.stem}Insert`,
-      `What an insert into ${name(table)} takes.`,
-      columns,
-      false,
+export function rowStatements(table: TableModel): StatementStructures[] {
+  const { may, stem, columns } = table
+  const statements: StatementStructures[] = []
+  if (may.select) statements.push(rowInterface(table))
+  if (may.insert) {
+    const given = columns
+      .filter((column) => column.may.insert)
+      .map((column) => input(column, column.optional))
+    statements.push(
+      inputInterface(`${stem}Insert`, `What an insert into ${name(table)} takes.`, given),
     )
   }
-  if (table.may.update) {
-    const columns = table.columns.filter((column) => column.may.update)
-    addInput(
-      file,
-      `${table.stem}Update`,
-      `What an update of ${name(table)} may set.`,
-      columns,
-      true,
+  if (may.update) {
+    const given = columns.filter((column) => column.may.update).map((column) => input(column, true))
+    statements.push(
+      inputInterface(`${stem}Update`, `What an update of ${name(table)} may set.`, given),
     )
   }
-  if (needsFilter(table)) emitFilter(file, table)
+  if (needsFilter(table)) statements.push(filterInterface(table))
+  return statements
 }
 
 /** The type `where` is made from: the row's own, unless some columns compare with other types. */
@@ -48,30 +33,42 @@ export function filterType(table: TableModel): string {
   return needsFilter(table) ? `${table.stem}Filter` : `${table.stem}Row`
 }
 
-function addInput(
-  file: SourceFile,
-  interfaceName: string,
-  description: string,
-  columns: readonly ColumnModel[],
-  allOptional: boolean,
-): void {
-  file.addInterface({
-    isExported: true,
-    name: interfaceName,
-    docs: docs(description),
-    properties: columns.map((column): OptionalKind<PropertySignatureStructure> => ({
-      name: propertyName(column.property),
-      type: orNull(column, column.write),
-      hasQuestionToken: allOptional || column.optional,
-    })),
+function rowInterface(table: TableModel): StatementStructures {
+  return exportedInterface({
+    name: `${table.stem}Row`,
+    docs: docs(table.comment, `A row of the ${relationName(table)}.`, table.ownership),
+    properties: table.columns
+      .filter((column) => column.may.select)
+      .map((column) => ({
+        name: propertyName(column.property),
+        type: orNull(column, column.read),
+        docs: columnDocs(column),
+      })),
   })
 }
 
-function emitFilter(file: SourceFile, table: TableModel): void {
+type Property = OptionalKind<PropertySignatureStructure>
+
+function inputInterface(
+  interfaceName: string,
+  description: string,
+  properties: Property[],
+): StatementStructures {
+  return exportedInterface({ name: interfaceName, docs: docs(description), properties })
+}
+
+function input(column: ColumnModel, hasQuestionToken: boolean): Property {
+  return {
+    name: propertyName(column.property),
+    type: orNull(column, column.write),
+    hasQuestionToken,
+  }
+}
+
+function filterInterface(table: TableModel): StatementStructures {
   const columns = deviating(table)
   const names = columns.map((column) => literal(column.property)).join(' | ')
-  file.addInterface({
-    isExported: true,
+  return exportedInterface({
     name: `${table.stem}Filter`,
     extends: [`Omit<${table.stem}Row, ${names}>`],
     docs: docs(`What a filter on ${name(table)} compares with.`),

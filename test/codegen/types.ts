@@ -22,6 +22,8 @@ import {
 type Equal<A, B> =
   (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
 declare function same<A, B>(equal: Equal<A, B>): void
+/** `is<T>()(value)` compiles when the value's type is T, no wider and no narrower. */
+declare function is<T>(): <V>(value: Equal<T, V> extends true ? V : T & never) => void
 
 export async function identities(pool: pg.Pool): Promise<void> {
   const db = tenantry(pool, { secret: 'x'.repeat(32), schema })
@@ -75,19 +77,19 @@ export async function ids(db: Accessors): Promise<void> {
 }
 
 export async function reads(db: Accessors): Promise<void> {
-  same<Awaited<ReturnType<typeof all>>, MemoriesRow[]>(true)
-  const all = () => db.memories.findMany()
-  const some = () => db.memories.findMany({ select: ['id', 'seen'] })
-  same<Awaited<ReturnType<typeof some>>, Pick<MemoriesRow, 'id' | 'seen'>[]>(true)
+  is<MemoriesRow[]>()(await db.memories.findMany())
+  const some = await db.memories.findMany({ select: ['id', 'seen'] })
+  is<Pick<MemoriesRow, 'id' | 'seen'>[]>()(some)
   same<MemoriesRow['seen'], string>(true)
   same<MemoriesRow['importance'], string>(true)
   same<MemoriesRow['created_at'], Date>(true)
   same<MemoriesRow['body_size'], number | null>(true)
   same<AgentsRow['mood'], Mood>(true)
 
-  const [row] = await some()
+  // @ts-expect-error and not the whole row
+  is<MemoriesRow[]>()(some)
   // @ts-expect-error not selected
-  row?.body
+  is<string | undefined>()(some[0]?.body)
   await db.memories.findMany({
     where: { seen: { gt: 5n }, created_at: { lt: new Date() }, body: { in: ['a', 'b'] } },
     orderBy: ['-created_at', 'id'],
@@ -138,7 +140,7 @@ export async function writes(db: Accessors): Promise<void> {
     { onConflict: 'agents_owner_id_name_key', update: ['mood'] },
   )
   const returned = await db.memories.updateById('id', { body: 'y' }, { select: ['id'] })
-  same<typeof returned, Pick<MemoriesRow, 'id'>>(true)
+  is<Pick<MemoriesRow, 'id'>>()(returned)
   await db.memories.delete({ where: { seen: { lt: 1 } } })
 
   // @ts-expect-error `body` is NOT NULL and has no default
@@ -194,7 +196,7 @@ export async function kysely(pool: pg.Pool): Promise<void> {
     .select(['memories.id', 'agents.name', 'seen'])
     .where('memories.user_id', '=', UserId('u'))
     .execute()
-  same<typeof rows, { id: string; name: string; seen: string }[]>(true)
+  is<{ id: string; name: string; seen: string }[]>()(rows)
   await query.selectFrom('billing.invoices').selectAll().execute()
   await query.insertInto('memories').values({ body: 'x', seen: 5n }).execute()
 

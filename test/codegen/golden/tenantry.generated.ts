@@ -57,6 +57,7 @@ export function UserId(id: string): UserId {
 
 /** Makes the identity of an entity of kind `user`: `user(id)`. */
 export const user = identity('user')
+
 /** The labels of the enum `billing.state`, in order. */
 export const billingStateValues = ['open', 'paid'] as const
 
@@ -72,10 +73,13 @@ export const moodValues = ['sad', 'ok', 'happy'] as const
  * Enum `public.mood`.
  */
 export type Mood = (typeof moodValues)[number]
+
 /** Domain `public.email` over `text`, `CHECK ((VALUE ~~ '%@%'::text))`. */
 export type Email = string
+
 /** Domain `public.note` over `text`. */
 export type Note = string
+
 /** Domain `public.rating` over `integer`, `CHECK (((VALUE >= 1) AND (VALUE <= 5)))`. */
 export type Rating = number
 
@@ -1012,12 +1016,12 @@ export const schema = defineSchema<Accessors, DB>({
         { name: 'owner_id', notNull: true, update: false },
         { name: 'name', notNull: true },
         { name: 'mood', notNull: true },
-        { name: 'settings', encoding: 'json', notNull: true, comparable: false }
+        { name: 'settings', encoding: 'json', notNull: true, comparable: false },
       ],
       primaryKey: ['id'],
       uniques: [
-        { name: 'agents_owner_id_name_key', columns: ['owner_id', 'name'] }
-      ]
+        { name: 'agents_owner_id_name_key', columns: ['owner_id', 'name'] },
+      ],
     },
     {
       property: 'attachments',
@@ -1027,17 +1031,17 @@ export const schema = defineSchema<Accessors, DB>({
         { name: 'memory_id', notNull: true },
         { name: 'position', notNull: true },
         { name: 'content', notNull: true },
-        { name: 'user_id', notNull: true, update: false }
+        { name: 'user_id', notNull: true, update: false },
       ],
-      primaryKey: ['memory_id', 'position']
+      primaryKey: ['memory_id', 'position'],
     },
     {
       property: 'audit_trail',
       schema: 'public',
       name: 'audit_trail',
       columns: [
-        { name: 'what', notNull: true, select: false }
-      ]
+        { name: 'what', notNull: true, select: false },
+      ],
     },
     {
       property: 'countries',
@@ -1045,9 +1049,9 @@ export const schema = defineSchema<Accessors, DB>({
       name: 'countries',
       columns: [
         { name: 'code', notNull: true },
-        { name: 'name', notNull: true }
+        { name: 'name', notNull: true },
       ],
-      primaryKey: ['code']
+      primaryKey: ['code'],
     },
     {
       property: 'events',
@@ -1056,9 +1060,9 @@ export const schema = defineSchema<Accessors, DB>({
       columns: [
         { name: 'id', notNull: true },
         { name: 'at', notNull: true },
-        { name: 'kind', notNull: true }
+        { name: 'kind', notNull: true },
       ],
-      primaryKey: ['id', 'at']
+      primaryKey: ['id', 'at'],
     },
     {
       property: 'members',
@@ -1068,9 +1072,9 @@ export const schema = defineSchema<Accessors, DB>({
         { name: 'org_id', notNull: true, update: false },
         { name: 'user_id', notNull: true, update: false },
         { name: 'role', notNull: true, insert: false },
-        { name: 'joined_at', notNull: true, insert: false, update: false }
+        { name: 'joined_at', notNull: true, insert: false, update: false },
       ],
-      primaryKey: ['org_id', 'user_id']
+      primaryKey: ['org_id', 'user_id'],
     },
     {
       property: 'memories',
@@ -1086,12 +1090,12 @@ export const schema = defineSchema<Accessors, DB>({
         { name: 'metadata', encoding: 'json', comparable: false },
         { name: 'importance', notNull: true },
         { name: 'seen', notNull: true },
-        { name: 'created_at', notNull: true }
+        { name: 'created_at', notNull: true },
       ],
       primaryKey: ['id'],
       uniques: [
-        { name: 'memories_tenantry_owner_key', columns: ['id', 'user_id'] }
-      ]
+        { name: 'memories_tenantry_owner_key', columns: ['id', 'user_id'] },
+      ],
     },
     {
       property: 'people',
@@ -1099,8 +1103,8 @@ export const schema = defineSchema<Accessors, DB>({
       name: 'people',
       columns: [
         { name: 'id', notNull: true },
-        { name: 'name' }
-      ]
+        { name: 'name' },
+      ],
     },
     {
       property: 'samples',
@@ -1169,9 +1173,9 @@ export const schema = defineSchema<Accessors, DB>({
         { name: 'ratings', readAs: 'pg_catalog.int4[]', array: true },
         { name: 'ranges', readAs: 'pg_catalog.text[]', array: true },
         { name: 'inets', array: true },
-        { name: 'grid', array: true }
+        { name: 'grid', array: true },
       ],
-      primaryKey: ['id']
+      primaryKey: ['id'],
     },
     {
       property: 'transaction_table',
@@ -1180,9 +1184,9 @@ export const schema = defineSchema<Accessors, DB>({
       columns: [
         { name: 'id', notNull: true },
         { name: 'select' },
-        { name: 'Weird "name"' }
+        { name: 'Weird "name"' },
       ],
-      primaryKey: ['id']
+      primaryKey: ['id'],
     },
     {
       property: 'users',
@@ -1192,12 +1196,12 @@ export const schema = defineSchema<Accessors, DB>({
         { name: 'id', notNull: true },
         { name: 'email', notNull: true },
         { name: 'name' },
-        { name: 'created_at', notNull: true }
+        { name: 'created_at', notNull: true },
       ],
       primaryKey: ['id'],
       uniques: [
-        { name: 'users_email_key', columns: ['email'] }
-      ]
+        { name: 'users_email_key', columns: ['email'] },
+      ],
     },
     {
       property: 'billing_invoices',
@@ -1207,9 +1211,9 @@ export const schema = defineSchema<Accessors, DB>({
         { name: 'org_id', notNull: true, update: false },
         { name: 'number', notNull: true },
         { name: 'state', notNull: true },
-        { name: 'total', notNull: true }
+        { name: 'total', notNull: true },
       ],
-      primaryKey: ['org_id', 'number']
+      primaryKey: ['org_id', 'number'],
     },
     {
       property: 'billing_users',
@@ -1217,9 +1221,9 @@ export const schema = defineSchema<Accessors, DB>({
       name: 'users',
       columns: [
         { name: 'user_id', notNull: true },
-        { name: 'iban' }
+        { name: 'iban' },
       ],
-      primaryKey: ['user_id']
-    }
-  ]
+      primaryKey: ['user_id'],
+    },
+  ],
 })
