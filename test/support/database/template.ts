@@ -119,7 +119,7 @@ function installationKey(): string {
 }
 
 function databaseName(server: ServerDescription, name: string, key: string): string {
-  return `template_${server.runId}_${name.replace(/[^a-z0-9]+/gi, '_').slice(0, 24)}_${key}`
+  return `template_${server.runId}_${name.replace(/[^a-z0-9]+/gi, '_').slice(0, 16)}_${key}`
 }
 
 function textOf(sqlOrFile: string): string {
