@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import { createHmac } from 'node:crypto'
-import type { TestDatabase, TestRole } from '../../support/database.js'
+import { testDatabase, type TestDatabase, type TestRole } from '../../support/database.js'
 
 /** The issuer's key of every test below. */
 export const issuerKey = Buffer.from('0123456789abcdef0123456789abcdef')
@@ -82,4 +82,22 @@ export async function entered<T>(
   } finally {
     await client.query('rollback')
   }
+}
+
+/** A database with protected notes of two users, and a login of the application. */
+export interface Notes {
+  readonly db: TestDatabase
+  readonly owner: TestRole
+  readonly app: TestRole
+  /** A connection of the application's login. */
+  readonly client: pg.Client
+}
+
+export async function notesDatabase(): Promise<Notes> {
+  const db = await testDatabase()
+  const owner = await db.role('owner', { ordinary: false })
+  await makeNotes(db.admin, owner)
+  await protectNotes(db.admin)
+  const app = await db.role('app', { allow: 'user' })
+  return { db, owner, app, client: await app.connect() }
 }
