@@ -44,7 +44,7 @@ set debug_print_rewritten = off
 set debug_print_plan = off
 as $$
 begin
-  if privilege is null or strpos(tenantry_private.all_privileges(), ',' || privilege || ',') = 0 then
+  if privilege is null or privilege like '%,%' or strpos(tenantry_private.all_privileges(), ',' || privilege || ',') = 0 then
     raise exception 'there is no privilege %', coalesce(quote_literal(privilege), 'null')
       using errcode = '22023', hint = 'Privileges: select, insert, update, delete, decrypt, delegate.';
   end if;
