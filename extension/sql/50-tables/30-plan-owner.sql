@@ -28,6 +28,53 @@ $$;
 
 comment on function tenantry_private.parent_key(regclass, name[]) is 'The foreign key over exactly these columns; null if there is none.';
 
+-- What a by_parent table hangs on when somebody has dropped that foreign key: the composite key without the owner, else
+-- the parent's primary key. Its oid is null then.
+create function tenantry_private.declared_key(declaration tenantry_private.tables)
+returns pg_catalog.pg_constraint
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  key     pg_catalog.pg_constraint := tenantry_private.parent_key(declaration.relation, declaration.owner_from);
+  columns smallint[];
+begin
+  if key.oid is not null and key.confrelid = declaration.parent then
+    return key;
+  end if;
+  columns := array(
+    select a.attnum
+      from unnest(declaration.owner_from) with ordinality as wanted (column_name, position)
+      join pg_catalog.pg_attribute a on a.attrelid = declaration.relation and a.attname = wanted.column_name and not a.attisdropped
+     order by wanted.position);
+  key := null;
+  select c.*
+    into key
+    from pg_catalog.pg_constraint c
+   where c.conrelid = declaration.relation and c.contype = 'f' and c.conparentid = 0 and c.confrelid = declaration.parent
+     and c.conkey @> columns and cardinality(c.conkey) = cardinality(columns) + 1
+   order by c.conname
+   limit 1;
+  if key.oid is not null then
+    key.confkey := array(
+      select pair.theirs from unnest(key.conkey, key.confkey) with ordinality as pair (own, theirs, position)
+       where pair.own = any (columns) order by pair.position);
+    key.conkey := array(
+      select pair.own from unnest(key.conkey) with ordinality as pair (own, position)
+       where pair.own = any (columns) order by pair.position);
+  else
+    key.conkey := columns;
+    key.confkey := (
+      select (i.indkey::smallint[])[0:i.indnkeyatts - 1] from pg_catalog.pg_index i where i.indrelid = declaration.parent and i.indisprimary);
+  end if;
+  key.oid := null;
+  key.convalidated := true;
+  return key;
+end
+$$;
+
+comment on function tenantry_private.declared_key(tenantry_private.tables) is 'The foreign key that a declared by_parent table hangs on; without an oid if it is gone and was made up from what is left.';
+
 create function tenantry_private.column_list(relation regclass, numbers smallint[], prefix text default '')
 returns text
 language sql stable
@@ -103,7 +150,7 @@ as $$
 declare
   target       constant regclass := declaration.relation;
   parent       constant tenantry_private.tables := tenantry_private.declared(declaration.parent);
-  key          constant pg_catalog.pg_constraint := tenantry_private.parent_key(target, declaration.owner_from);
+  key          constant pg_catalog.pg_constraint := tenantry_private.declared_key(declaration);
   column_there constant boolean := tenantry_private.column_type(target, declaration.owner_column) is not null;
   parent_owner smallint;
   child_owner  smallint;
@@ -175,6 +222,12 @@ begin
     lock := case when fired.relation = target then 'SHARE ROW EXCLUSIVE' else format('SHARE ROW EXCLUSIVE on %s', fired.relation) end;
     return next;
   end loop;
+  if key.oid is null then
+    statement := format('alter table %s add foreign key (%s) references %s (%s)', target, tenantry_private.column_list(target, key.conkey),
+                   parent.relation, tenantry_private.column_list(parent.relation, key.confkey));
+    lock := format('SHARE ROW EXCLUSIVE, also on %s', parent.relation);
+    return next;
+  end if;
   statement := format(
     'alter table %s add constraint %I foreign key (%s, %I) references %s (%s, %I) on update cascade%s%s',
     target, tenantry_private.short_name(target, 'tenantry_owner_fkey'),

@@ -134,7 +134,7 @@ as $$
 declare
   declaration constant tenantry_private.tables := tenantry_private.declared(target);
   parent      constant tenantry_private.tables := tenantry_private.declared(declaration.parent);
-  key         constant pg_catalog.pg_constraint := tenantry_private.parent_key(target, declaration.owner_from);
+  key         constant pg_catalog.pg_constraint := tenantry_private.declared_key(declaration);
   routine     constant text := format('tenantry_private.%I()', 'fill_owner_' || declaration.tag);
 begin
   perform tenantry_private.require_admin('declare how tables are isolated');
@@ -162,7 +162,12 @@ return (
   select p.prosrc
     from pg_catalog.pg_trigger t
     join pg_catalog.pg_proc p on p.oid = t.tgfoid
-   where t.tgrelid = target and t.tgname = trigger_name and t.tgenabled in ('O', 'A'));
+   where t.tgrelid = target and t.tgname = trigger_name and t.tgenabled in ('O', 'A')
+     -- after each statement of its kind, whatever the rows; the owner's fill before each row inserted
+     and case trigger_name when 'tenantry_references_insert' then t.tgtype = 4 and t.tgqual is null
+                           when 'tenantry_references_update' then t.tgtype = 16 and t.tgqual is null and cardinality(t.tgattr::smallint[]) = 0
+                           else t.tgtype = 7 end
+     and p.pronamespace = to_regnamespace('tenantry_private'));
 
 comment on function tenantry_private.trigger_function(regclass, name) is 'Body of the function of an enabled trigger; null if there is no such trigger.';
 
@@ -204,6 +209,10 @@ begin
     return next;
     statement := format('create or replace trigger tenantry_owner_fill before insert on %s for each row when (new.%I is null) execute function %s',
                    target, declaration.owner_column, routine);
+    return next;
+  elsif declaration.class = 'owned'
+        and exists (select from pg_catalog.pg_trigger t where t.tgrelid = target and t.tgname = 'tenantry_owner_fill' and t.tgparentid = 0) then
+    statement := format('drop trigger tenantry_owner_fill on %s', target);
     return next;
   end if;
 end

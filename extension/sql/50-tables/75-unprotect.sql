@@ -27,16 +27,7 @@ begin
     statements := statements || format('drop policy %I on %s', item.policy, target);
   end loop;
   -- Row security goes back to what it was, here and in everything below.
-  for item in
-    with recursive tree (oid) as (
-      select target::oid
-      union all
-      select i.inhrelid from tree join pg_catalog.pg_inherits i on i.inhparent = tree.oid)
-    select distinct c.oid::regclass as name
-      from tree join pg_catalog.pg_class c on c.oid = tree.oid
-     where c.relkind in ('r', 'p')
-     order by 1
-  loop
+  for item in select tree.relation as name from tenantry_private.relation_tree(target) tree order by tree.depth, tree.relation::text loop
     if not coalesce((declaration.before ->> 'force_row_security')::boolean, false) then
       statements := statements || format('alter table %s no force row level security', item.name);
     end if;
@@ -59,7 +50,8 @@ begin
           and strpos(pg_get_expr(d.adbin, d.adrelid), 'tenantry.principal(') > 0) then
     statements := statements || format('alter table %s alter column %I drop default', target, declaration.owner_column);
   end if;
-  if coalesce((declaration.before ->> 'owner_nullable')::boolean, false) then
+  if coalesce((declaration.before ->> 'owner_nullable')::boolean, false)
+     and tenantry_private.column_type(target, declaration.owner_column) is not null then
     statements := statements || format('alter table %s alter column %I drop not null', target, declaration.owner_column);
   end if;
   if tenantry_private.granted(target, to_regrole('tenantry_user')) <> '{}' then

@@ -1,5 +1,46 @@
-create function tenantry_private.forget_dropped()
-returns integer
+-- The registry keeps names, the catalog keeps numbers: policies, keys and triggers say which column a renamed one was.
+create function tenantry_private.renames()
+returns table (relation regclass, what text, old_name name, new_name name)
+language sql stable security definer
+set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
+begin atomic
+  -- the owner column: the one that the policies ask
+  select distinct t.relation, 'owner', t.owner_column, a.attname
+    from tenantry_private.tables t
+    join pg_catalog.pg_policy p on p.polrelid = t.relation and p.polname in ('tenantry_select', 'tenantry_select_floor')
+    join pg_catalog.pg_depend d on d.classid = 'pg_catalog.pg_policy'::regclass and d.objid = p.oid
+                               and d.refclassid = 'pg_catalog.pg_class'::regclass and d.refobjid = t.relation and d.refobjsubid > 0
+    join pg_catalog.pg_attribute a on a.attrelid = t.relation and a.attnum = d.refobjsubid
+   where t.class in ('owned', 'by_parent')
+     and not exists (select from pg_catalog.pg_attribute o where o.attrelid = t.relation and o.attname = t.owner_column and not o.attisdropped)
+  union all
+  -- the columns of the key to the parent: all but one of the composite key, of which the others are as they were
+  select t.relation, 'owner_from', lost.column_name, min(a.attname)
+    from tenantry_private.tables t
+    join pg_catalog.pg_constraint k on k.conrelid = t.relation and k.contype = 'f' and k.conparentid = 0 and k.confrelid = t.parent
+                                   and cardinality(k.conkey) = cardinality(t.owner_from)
+   cross join lateral unnest(t.owner_from) as lost (column_name)
+    join pg_catalog.pg_attribute a on a.attrelid = t.relation and a.attnum = any (k.conkey) and a.attname <> all (t.owner_from)
+   where not exists (select from pg_catalog.pg_attribute o where o.attrelid = t.relation and o.attname = lost.column_name and not o.attisdropped)
+   group by t.relation, lost.column_name
+  having count(distinct a.attname) = 1
+  union all
+  select k.relation, 'kind_' || which.what, which.column_name, a.attname
+    from tenantry_private.kinds k
+    join pg_catalog.pg_trigger g on g.tgrelid = k.relation and g.tgname = 'tenantry_kind'
+   cross join lateral (values (0, 'id', k.id_column), (1, 'owner', k.owner_column)) as which (position, what, column_name)
+    join pg_catalog.pg_attribute a on a.attrelid = k.relation and a.attnum = (g.tgattr::smallint[])[which.position] and not a.attisdropped
+   where which.column_name is not null
+     and not exists (select from pg_catalog.pg_attribute o where o.attrelid = k.relation and o.attname = which.column_name and not o.attisdropped);
+end;
+
+comment on function tenantry_private.renames() is 'Columns that were declared and have another name now.';
+
+create function tenantry_private.follow_catalog()
+returns void
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 set debug_print_parse = off
@@ -8,7 +49,7 @@ set debug_print_plan = off
 as $$
 declare
   dropped record;
-  number  integer := 0;
+  renamed record;
 begin
   perform tenantry_private.require_admin('make everything as declared');
   for dropped in
@@ -16,14 +57,70 @@ begin
      where not exists (select from pg_catalog.pg_class c where c.oid = t.relation)
   loop
     perform tenantry_private.forget_table(dropped.relation);
-    number := number + 1;
   end loop;
+  -- Without its parent a table still has owners.
+  update tenantry_private.tables t
+     set class = 'owned', owner_from = null, parent = null
+   where t.class = 'by_parent' and not exists (select from pg_catalog.pg_class c where c.oid = t.parent);
+  -- A kind without its table has nobody left.
+  update tenantry_private.entities e
+     set gone_at = now()
+    from tenantry_private.kinds k
+   where e.kind = k.kind and e.gone_at is null
+     and k.relation is not null and not exists (select from pg_catalog.pg_class c where c.oid = k.relation);
+
+  for renamed in select * from tenantry_private.renames() loop
+    case renamed.what
+      when 'owner' then
+        update tenantry_private.tables t set owner_column = renamed.new_name where t.relation = renamed.relation;
+      when 'owner_from' then
+        update tenantry_private.tables t
+           set owner_from = array_replace(t.owner_from, renamed.old_name, renamed.new_name)
+         where t.relation = renamed.relation;
+      when 'kind_id' then
+        update tenantry_private.kinds k set id_column = renamed.new_name where k.relation = renamed.relation;
+      else
+        update tenantry_private.kinds k set owner_column = renamed.new_name where k.relation = renamed.relation;
+    end case;
+  end loop;
+  -- A column that is gone needs no exception.
+  update tenantry_private.tables t
+     set unchecked_references = array(select c from unnest(t.unchecked_references) as c where tenantry_private.column_type(t.relation, c) is not null)
+   where exists (select from unnest(t.unchecked_references) as c where tenantry_private.column_type(t.relation, c) is null);
   perform tenantry_private.refresh_table_owners();
-  return number;
 end
 $$;
 
-comment on function tenantry_private.forget_dropped() is 'Forgets declarations of tables that are gone; returns how many.';
+comment on function tenantry_private.follow_catalog() is 'Brings the declarations in step with tables that are gone and columns that were renamed.';
+
+create function tenantry_private.unfollowed_kinds()
+returns table (kind text, relation regclass, trigger_name text, statements text[])
+language sql stable
+set search_path = pg_catalog, pg_temp
+begin atomic
+  select k.kind, k.relation, wanted.name,
+         array[
+           format('create or replace trigger %I after %s on %s for each %s execute function tenantry_private.follow_kind()', wanted.name,
+             case wanted.name
+               when 'tenantry_kind' then format('insert or delete or update of %s',
+                 concat_ws(', ', quote_ident(k.id_column), quote_ident(nullif(k.owner_column, k.id_column))))
+               else 'truncate'
+             end,
+             k.relation, case wanted.name when 'tenantry_kind' then 'row' else 'statement' end),
+           format('alter table %s enable always trigger %I', k.relation, wanted.name)]
+    from tenantry.kinds k
+    join pg_catalog.pg_class c on c.oid = k.relation
+   cross join (values ('tenantry_kind', 29), ('tenantry_kind_truncate', 32)) as wanted (name, type)
+   where not exists (
+         select
+           from pg_catalog.pg_trigger t
+           join pg_catalog.pg_proc p on p.oid = t.tgfoid
+          where t.tgrelid = k.relation and t.tgname = wanted.name and t.tgtype = wanted.type and t.tgenabled = 'A'
+            and t.tgqual is null and p.pronamespace = to_regnamespace('tenantry_private') and p.proname = 'follow_kind')
+   order by k.kind, wanted.name;
+end;
+
+comment on function tenantry_private.unfollowed_kinds() is 'Triggers that follow the tables of kinds and are missing, off or changed, with the statements that restore them.';
 
 create function tenantry.sync(dry_run boolean default false)
 returns table (step integer, statement text, lock text)
@@ -41,8 +138,17 @@ begin
   perform tenantry_private.require_admin('make everything as declared');
   if not dry_run then
     perform tenantry.initialise();
-    perform tenantry_private.forget_dropped();
+    perform tenantry_private.follow_catalog();
   end if;
+
+  for kind in select u.statements from tenantry_private.unfollowed_kinds() u loop
+    for step, statement, lock in
+      select * from tenantry_private.carry_out(kind.statements, array['SHARE ROW EXCLUSIVE', 'SHARE ROW EXCLUSIVE'], last, dry_run)
+    loop
+      last := step;
+      return next;
+    end loop;
+  end loop;
 
   -- Parents before children: a child's owner column comes from its parent.
   for declared in

@@ -113,23 +113,54 @@ declare
   declared record;
   declaration tenantry_private.tables;
   planned  record;
+  previous text;
 begin
-  for declared in select t.relation, t.class from tenantry.tables t where t.class <> 'exempt' order by t.relation::text loop
+  for declared in
+    select t.relation, t.class
+      from tenantry.tables t
+     where t.class <> 'exempt'
+       -- column_renamed and declaration_stale come first
+       and t.relation not in (select r.relation from tenantry_private.renames() r)
+       and (t.parent is null or exists (select from pg_catalog.pg_class c where c.oid = t.parent))
+     order by t.relation::text
+  loop
     declaration := tenantry_private.declared(declared.relation);
     object := declared.relation;
+    if declared.class = 'owned' and tenantry_private.column_type(declared.relation, declaration.owner_column) is null then
+      severity := 'critical'; code := 'owner_missing';
+      problem := format('its owner column %I is gone', declaration.owner_column);
+      fix := format('select * from tenantry.unprotect(%L);', declared.relation);
+      return next;
+      continue;
+    end if;
     fix    := 'select * from tenantry.sync();';
     for planned in
       select p.statement from tenantry_private.plan_share(declaration) p where declared.class = 'shared'
       union all
-      select p.statement from tenantry_private.plan_table(declaration) p where declared.class <> 'shared'
+      -- without the steps that only surround the filling of owners
+      select p.statement
+        from tenantry_private.plan_table(declaration) p
+       where declared.class <> 'shared'
+         and not starts_with(p.statement, 'update ') and not starts_with(p.statement, 'alter table only ')
+         and not exists (
+             select
+               from pg_catalog.pg_class c
+              where c.oid in (declared.relation, declaration.parent) and c.relforcerowsecurity
+                and p.statement in (format('alter table %s no force row level security', c.oid::regclass),
+                                    format('alter table %s force row level security', c.oid::regclass)))
       union all
       select p.statement from tenantry_private.plan_triggers(declaration) p where declared.class <> 'shared'
     loop
+      -- The second half of a policy that is made anew.
+      if starts_with(planned.statement, 'create policy ') and starts_with(previous, 'drop policy ') then
+        previous := planned.statement;
+        continue;
+      end if;
+      previous := planned.statement;
       select f.severity, f.code, f.problem
         into severity, code, problem
         from (values
           ( 1, '% enable row level security',       'critical', 'row_security_off',        'row-level security is off'),
-          ( 2, '% no force row level security',     'info',     'parent_untied',           'rows must be filled from the parent'),
           ( 3, '% force row level security',        'critical', 'row_security_not_forced', 'row-level security does not bind the table''s owner'),
           ( 4, 'create policy%',                    'critical', 'policy_missing',          'a policy is missing or is not as it was made'),
           ( 5, 'drop policy%',                      'critical', 'policy_changed',          'a policy is not as it was made'),
@@ -139,9 +170,9 @@ begin
           ( 9, '% set default %',                   'warning',  'owner_default',           'the owner column does not default to the principal'),
           (10, 'create index%',                     'warning',  'owner_unindexed',         'no index leads with the owner column'),
           (11, 'create unique index%',              'critical', 'parent_untied',           'the owner is not tied to the parent''s'),
-          (12, '% add column %',                    'critical', 'parent_untied',           'the owner column is missing'),
+          (12, '% add column %',                    'critical', 'owner_missing',           'the owner column is missing'),
+          (13, '% add foreign key %',               'critical', 'parent_untied',           'the foreign key to the parent is missing'),
           (13, '% add constraint %',                'critical', 'parent_untied',           'the owner is not tied to the parent''s'),
-          (14, 'update %',                          'info',     'parent_untied',           'the owner must be filled from the parent'),
           (15, '%tenantry_references_%',            'critical', 'reference_unchecked',     'foreign keys may point at rows of others'),
           (16, '%define_reference_check%',          'critical', 'reference_unchecked',     'foreign keys may point at rows of others'),
           (17, '%_owner_fill%',                     'warning',  'owner_unfilled',          'new rows do not take their owner from the parent'),
@@ -158,7 +189,7 @@ end
 $$;
 
 comment on function tenantry_private.drift_findings() is
-  'Findings row_security_off, row_security_not_forced, policy_missing, policy_changed, grant_excess, grant_missing, owner_nullable, owner_default, owner_unindexed, owner_unfilled, parent_untied, reference_unchecked.';
+  'Findings owner_missing, row_security_off, row_security_not_forced, policy_missing, policy_changed, grant_excess, grant_missing, owner_nullable, owner_default, owner_unindexed, owner_unfilled, parent_untied, reference_unchecked.';
 
 create function tenantry_private.view_references()
 returns table (view oid, refobjid oid)

@@ -56,27 +56,20 @@ as $$
 declare
   item record;
 begin
-  for item in
-    select k.*, wanted.name as trigger_name
-      from tenantry.kinds k
-      join pg_catalog.pg_class c on c.oid = k.relation
-     cross join (values ('tenantry_kind', 29), ('tenantry_kind_truncate', 32)) as wanted (name, type)
-     where not exists (
-           select
-             from pg_catalog.pg_trigger t
-             join pg_catalog.pg_proc p on p.oid = t.tgfoid
-             join pg_catalog.pg_namespace n on n.oid = p.pronamespace
-            where t.tgrelid = k.relation and t.tgname = wanted.name and t.tgtype = wanted.type and t.tgenabled = 'A'
-              and t.tgqual is null and n.nspname = 'tenantry_private' and p.proname = 'follow_kind')
-     order by k.kind, wanted.name
-  loop
+  for item in select u.kind, u.relation, u.trigger_name from tenantry_private.unfollowed_kinds() u loop
     severity := 'critical'; code := 'kind_unfollowed'; object := item.relation;
     problem := format('trigger %I is missing, off or changed: entities of kind %s that are deleted or change hands keep what they could do', item.trigger_name, item.kind);
-    fix := format('select tenantry.register_kind(%L, %L, id_column => %L, owner_column => %L, owner_kind => %L, acts_for_owner => %L);',
-             item.kind, item.relation, item.id_column, item.owner_column, item.owner_kind, item.acts_for_owner);
+    fix := 'select * from tenantry.sync();';
+    return next;
+  end loop;
+
+  for item in select r.* from tenantry_private.renames() r order by 1, 2, 3 loop
+    severity := 'critical'; code := 'column_renamed'; object := item.relation;
+    problem := format('%I, by which it was declared, is called %I now', item.old_name, item.new_name);
+    fix := 'select * from tenantry.sync();';
     return next;
   end loop;
 end
 $$;
 
-comment on function tenantry_private.kind_findings() is 'Finding kind_unfollowed.';
+comment on function tenantry_private.kind_findings() is 'Findings kind_unfollowed, column_renamed.';

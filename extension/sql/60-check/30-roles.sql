@@ -120,9 +120,20 @@ begin
   if exists (
        select
          from tenantry_private.tables t
-        where not exists (select from pg_catalog.pg_class c where c.oid = t.relation)) then
+        where not exists (select from pg_catalog.pg_class c where c.oid = t.relation)
+           or t.parent is not null and not exists (select from pg_catalog.pg_class c where c.oid = t.parent)) then
     severity := 'warning'; code := 'declaration_stale';
-    problem := 'a declared table is gone';
+    problem := 'a declared table, or the parent of one, is gone';
+    fix := 'select * from tenantry.sync();';
+    return next;
+  end if;
+  if exists (
+       select
+         from tenantry_private.kinds k
+         join tenantry_private.entities e on e.kind = k.kind and e.gone_at is null
+        where k.relation is not null and not exists (select from pg_catalog.pg_class c where c.oid = k.relation)) then
+    severity := 'critical'; code := 'kind_gone';
+    problem := 'the table of a kind is gone, and its entities live on';
     fix := 'select * from tenantry.sync();';
     return next;
   end if;
@@ -139,4 +150,4 @@ begin
 end
 $$;
 
-comment on function tenantry_private.key_findings() is 'Findings signing_key_missing, issuer_missing, declaration_stale, definer_owner.';
+comment on function tenantry_private.key_findings() is 'Findings signing_key_missing, issuer_missing, declaration_stale, kind_gone, definer_owner.';
