@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { isServerError } from '../errors.js'
+import { cancelQuery } from './cancel.js'
 import { isIdle, type RawClient } from './pg-internals.js'
 
 /**
@@ -72,7 +73,10 @@ export function noteError(client: RawClient, state: ConnectionState, error: unkn
   state.dirty = true
   if (!isServerError(error)) {
     // A timeout of the driver leaves the query running; its answer would meet the next one.
-    if (!isIdle(client)) state.broken = true
+    if (!isIdle(client)) {
+      if (!state.broken) cancelQuery(client)
+      state.broken = true
+    }
     return
   }
   // A cancel request may arrive late and hit whoever is next, so the connection goes with it.

@@ -42,6 +42,12 @@ export interface RawClient extends EventEmitter {
   readonly connection: WireConnection
   readonly pipeline?: boolean
   readonly readyForQuery: boolean | null
+  readonly host: string
+  readonly port: number
+  readonly ssl: unknown
+  readonly sslNegotiation?: string
+  readonly processID: number | null
+  readonly secretKey: number | null
   getTransactionStatus(): 'I' | 'T' | 'E' | null
   query(submittable: { submit(connection: never): unknown }): unknown
   query(spec: QuerySpec & { queryMode?: 'extended' }): Promise<pg.QueryResult>

@@ -22,7 +22,7 @@ export interface TransactionOptions {
 const ISOLATION_LEVELS: readonly string[] = ['read committed', 'repeatable read', 'serializable']
 
 /** Runs `fn` in one transaction on one connection: committed, or rolled back when it throws. */
-export function runTransaction<T>(
+export async function runTransaction<T>(
   runtime: Runtime,
   who: Identity,
   options: TransactionOptions = {},
