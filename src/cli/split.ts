@@ -8,6 +8,8 @@ export interface Statement {
   readonly line: number
   /** PostgreSQL's name for what it is: `SelectStmt`, `CreateStmt` … */
   readonly kind: string
+  /** Whether it cannot run inside a transaction: it commits by itself, or works concurrently. */
+  readonly alone: boolean
   /** The tenantry function a `select` calls, with its first argument. */
   readonly call: { readonly name: string; readonly target: string | null } | null
 }
@@ -42,6 +44,7 @@ export async function split(sql: string): Promise<Statement[]> {
       text: raw.slice(lead).trimEnd(),
       line: before.split('\n').length,
       kind: Object.keys(node)[0] ?? '',
+      alone: runsAlone(node),
       call: tenantryCall(node),
     }
   })
@@ -58,6 +61,15 @@ function syntaxError(sql: string, error: unknown): CliError {
 
 function leadingSpaceAndComments(text: string): number {
   return /^(?:\s+|--[^\n]*(?:\n|$)|\/\*[\s\S]*?\*\/)*/.exec(text)?.[0].length ?? 0
+}
+
+/** Procedures may commit; the others PostgreSQL refuses inside a transaction block. */
+function runsAlone(node: Node): boolean {
+  const [kind = '', body] = Object.entries(node)[0] ?? []
+  if (['CallStmt', 'VacuumStmt', 'CreatedbStmt', 'DropdbStmt', 'AlterSystemStmt'].includes(kind)) {
+    return true
+  }
+  return ['IndexStmt', 'DropStmt'].includes(kind) && (body as Node)['concurrent'] === true
 }
 
 /** `select tenantry.f('x', …)` and `select * from tenantry.f('x', …)`. */

@@ -35,7 +35,7 @@ export async function decideAll(
   }
   const shared = new Set<string>()
   for (const table of referencedFirst(schema, open)) {
-    const decision = withoutOwner(schema, table, kinds, shared)
+    const decision = withoutOwner(schema, table, kinds, shared, decided)
     if (decision.class === 'shared') shared.add(path(table))
     add(decision)
   }

@@ -152,7 +152,7 @@ function guessMain(schema: Schema): Kind[] {
       const references = directReferences(schema, table)
       const word = lastWord(table)
       const known = tenantWords.has(word) ? 2 : actorWords.has(word) ? 1 : 0
-      return known > 0 && references > 0 ? [{ table, idColumn, references, known }] : []
+      return known > 0 ? [{ table, idColumn, references, known }] : []
     })
     .sort((a, b) => b.references - a.references || b.known - a.known)
   const best = candidates[0]
@@ -168,7 +168,9 @@ function guessMain(schema: Schema): Kind[] {
       idColumn: best.idColumn,
       owner: null,
       main: true,
-      reason: `${best.references} tables point at it` + (others ? ` (next: ${others} tables)` : ''),
+      reason:
+        `${best.references === 1 ? '1 table points' : `${best.references} tables point`} at it` +
+        (others ? ` (next: ${others} tables)` : ''),
       registered: false,
     },
   ]
@@ -203,6 +205,10 @@ function ownerAmong(table: RelationInfo, kinds: readonly Kind[]) {
   }
   return null
 }
+
+/** Whether a table is called like one of tenants or people, whom nobody shares. */
+export const soundsLikeTenants = (table: RelationInfo): boolean =>
+  tenantWords.has(lastWord(table)) || actorWords.has(lastWord(table))
 
 const lastWord = (table: RelationInfo): string => words(singular(table.name)).at(-1) ?? ''
 

@@ -27,6 +27,8 @@ export interface Alternative {
 /** The survey's answer for one table. */
 export interface Proposal {
   readonly table: RelationInfo
+  /** Size on disk, indexes and partitions included. */
+  readonly bytes: number
   readonly class: TableClass
   readonly reason: string
   readonly statements: readonly string[]

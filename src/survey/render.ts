@@ -107,7 +107,7 @@ const actsForOwner = (kind: Kind): boolean =>
 function tableBlock(proposal: Proposal): string[] {
   const { table } = proposal
   const rows = rowsOf(table)
-  const size = rows === null ? 'never analysed' : `${number(rows)} rows`
+  const size = `${rows === null ? 'never analysed' : `${number(rows)} rows`}, ${bytes(proposal.bytes)}`
   const label = classes.find(([name]) => name === proposal.class)?.[1] ?? proposal.class
   return [
     comment(`${qualified(table)} (${size}): ${label}; ${proposal.reason}.`),
@@ -127,6 +127,14 @@ function tableBlock(proposal: Proposal): string[] {
 }
 
 const heading = (title: string): string => `-- ${'-'.repeat(90 - title.length)} ${title}`
+
+/** `56 kB`, `1.2 GB`. */
+function bytes(n: number): string {
+  const units = ['bytes', 'kB', 'MB', 'GB', 'TB']
+  const power = n < 1024 ? 0 : Math.min(units.length - 1, Math.floor(Math.log2(n) / 10))
+  const scaled = n / 1024 ** power
+  return `${scaled < 10 && power > 1 ? scaled.toFixed(1) : Math.round(scaled)} ${units[power] ?? ''}`
+}
 
 const number = (n: number): string => Math.round(n).toLocaleString('en-US')
 

@@ -19,6 +19,8 @@ export interface Schema {
   ) => readonly { readonly table: RelationInfo; readonly key: ForeignKeyInfo }[]
   /** The type below any domains, as `schema.name`; null for arrays. */
   readonly baseType: (column: ColumnInfo) => string | null
+  /** Size on disk, indexes and partitions included. */
+  readonly bytesOf: (table: RelationInfo) => number
 }
 
 export function schemaOf(snapshot: Snapshot, facts: Facts): Schema {
@@ -52,6 +54,7 @@ export function schemaOf(snapshot: Snapshot, facts: Facts): Schema {
     find: (relation) => byPath.get(path(relation)),
     referencing: (table) => incoming.get(path(table)) ?? [],
     baseType: (column) => base(column.type),
+    bytesOf: (table) => facts.bytes.get(path(table)) ?? 0,
   }
 }
 

@@ -65,6 +65,7 @@ function proposal(
   const settled = decision.class === 'protected' || decision.class === 'exempt'
   return {
     table: decision.table,
+    bytes: schema.bytesOf(decision.table),
     class: decision.class,
     reason: decision.reason,
     statements: [

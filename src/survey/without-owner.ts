@@ -1,8 +1,11 @@
 import type { RelationInfo } from '../../codegen/snapshot.js'
 import type { Decision } from './decision.js'
+import { soundsLikeTenants } from './kinds.js'
+import { isLarge, lookupReason, personalColumns } from './lookup.js'
 import type { Alternative, Kind } from './model.js'
-import { identifier, path, qualified, singular, snake, words } from './names.js'
-import { rowsOf, type Schema } from './schema.js'
+import { identifier, path, qualified, singular, snake } from './names.js'
+import type { OwnedTable } from './owners.js'
+import { columnOf, type Schema } from './schema.js'
 import { exempt, protectByColumn, share } from './statements.js'
 
 const bookkeeping = new Set([
@@ -26,53 +29,37 @@ const bookkeeping = new Set([
   'goose_db_version',
 ])
 
-const personal = new Set(
-  'email mail phone password secret token session ip address birthday ssn iban'.split(' '),
-)
-
-/** More rows than this are no look-up table, whoever references it. */
-const largeForLookup = 100_000
-
 /** A table from which no foreign key leads to an owner: a look-up, bookkeeping, or a question. */
 export function withoutOwner(
   schema: Schema,
   table: RelationInfo,
   kinds: readonly Kind[],
   shared: ReadonlySet<string>,
+  decided: ReadonlyMap<string, OwnedTable>,
 ): Decision {
   if (bookkeeping.has(table.name.toLowerCase())) {
     const why = 'bookkeeping of a migration tool'
     return decision(table, 'exempt', why, [exempt(table, why)])
   }
-  const references = new Set(schema.referencing(table).map((each) => each.table.name))
-  references.delete(table.name)
   const hints = [...byNameOnly(schema, table, kinds), ...polymorphic(table)]
-  const rows = rowsOf(table)
-  const large = rows !== null && rows > largeForLookup
-  const people = table.columns.filter((column) =>
-    words(column.name).some((word) => personal.has(word)),
-  )
-  if (!large && people.length === 0 && hints.length === 0) {
-    if (references.size > 0) {
-      const reason = `nothing leads from it to an owner, and ${references.size === 1 ? 'one table references' : `${references.size} tables reference`} it`
-      return decision(table, 'shared', reason, [share(table)])
-    }
-    const lookups = table.foreignKeys.filter((key) => shared.has(path(key.references)))
-    if (lookups.length > 0 && lookups.length === table.foreignKeys.length) {
-      const names = [...new Set(lookups.map((key) => key.references.name))].join(' and ')
-      return decision(table, 'shared', `it only adds to ${names}, which are shared`, [share(table)])
-    }
+  const people = personalColumns(table)
+  const large = isLarge(schema, table)
+  const tenants = soundsLikeTenants(table)
+  if (!large && !tenants && people.length === 0 && hints.length === 0) {
+    const reason = lookupReason(schema, table, shared)
+    if (reason !== null) return decision(table, 'shared', reason, [share(table)])
   }
+  const referenced = schema.referencing(table).some((each) => each.table !== table)
   const reason = [
     'nothing leads from it to an owner',
-    ...(references.size === 0 ? ['nothing references it'] : []),
+    ...(referenced ? [] : ['nothing references it']),
     ...(large ? ['it is too large for a look-up'] : []),
-    ...(people.length > 0
-      ? [`what stands in ${people.map((column) => column.name).join(', ')} looks personal`]
-      : []),
+    ...(tenants ? ['it sounds like a table of tenants'] : []),
+    ...(people.length > 0 ? [`what stands in ${people.join(', ')} looks personal`] : []),
   ].join(', ')
   const alternatives = [
     ...hints,
+    ...fromReferencing(schema, table, decided),
     { statements: [share(table)], reason: 'everybody may read it' },
     {
       statements: [exempt(table, 'the application does not read it')],
@@ -97,6 +84,37 @@ function decision(
     notes: [],
     owned: null,
   }
+}
+
+/** Rows that belong to whoever points at them, such as addresses: the owner has to be added. */
+function fromReferencing(
+  schema: Schema,
+  table: RelationInfo,
+  decided: ReadonlyMap<string, OwnedTable>,
+): Alternative[] {
+  for (const { table: other, key } of schema.referencing(table)) {
+    const owned = decided.get(path(other))
+    const column = owned?.ownerColumn && columnOf(other, owned.ownerColumn)
+    if (!owned || !column || columnOf(table, column.name)) continue
+    const name = identifier(column.name)
+    const join = key.columns
+      .map(
+        (each, index) =>
+          `o.${identifier(each)} = t.${identifier(key.references.columns[index] ?? '')}`,
+      )
+      .join(' and ')
+    return [
+      {
+        statements: [
+          `alter table ${qualified(table)} add column if not exists ${name} ${column.sqlType};`,
+          `update ${qualified(table)} t set ${name} = o.${name} from ${qualified(other)} o where ${join} and t.${name} is null;`,
+          protectByColumn(table, { column: column.name, kind: owned.kind }),
+        ],
+        reason: `its rows belong to whoever references them from ${other.name} (all three statements)`,
+      },
+    ]
+  }
+  return []
 }
 
 /** Columns called like another table's key, though no foreign key says so. */

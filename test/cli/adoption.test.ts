@@ -85,7 +85,7 @@ describe('the survey', () => {
       const name = /[A-Z]/.test(table) ? `public."${table}"` : `public.${table}`
       expect(surveyed, name).toMatch(
         new RegExp(
-          `^-- ${name} \\([0-9,]+ rows\\): (owned|by parent|many-to-many|shared|exempt|undecided);`,
+          `^-- ${name} \\([0-9,]+ rows, [0-9]+ kB\\): (owned|by parent|many-to-many|shared|exempt|undecided);`,
           'm',
         ),
       )

@@ -32,6 +32,14 @@ describe('split', () => {
     ])
   })
 
+  it('knows what no transaction can hold', async () => {
+    const statements = await split(
+      `create index concurrently on t (a); create index on t (a); drop index concurrently i;
+       call p(); vacuum t; select 'concurrently'`,
+    )
+    expect(statements.map((each) => each.alone)).toEqual([true, false, true, true, true, false])
+  })
+
   it('finds nothing in a file of comments', async () => {
     expect(await split('-- nothing\n/* here */\n')).toEqual([])
   })

@@ -2,12 +2,20 @@ import { readFile } from 'node:fs/promises'
 import { Command, Option } from 'commander'
 import { Listr } from 'listr2'
 import type pg from 'pg'
+import { isServerError } from '../../errors.js'
 import { connectionHelp, withConnection } from '../connect.js'
 import { CliError, describe } from '../errors.js'
 import type { Io } from '../io.js'
 import { table } from '../table.js'
 import { readSteps, undecidedTables, type Step } from './file.js'
-import { carryOut, rehearse, reportingFunctions, type Result, type RunOptions } from './run.js'
+import {
+  carryOut,
+  rehearse,
+  reportingFunctions,
+  untouched,
+  type Result,
+  type RunOptions,
+} from './run.js'
 
 interface ApplyOptions {
   url?: string
@@ -74,6 +82,10 @@ async function apply(
     attempts: Math.max(1, Number.parseInt(options.attempts, 10) || 1),
     reporting: await reportingFunctions(client),
   }
+  await client.query('select pg_catalog.set_config($1, $2, false)', [
+    'lock_timeout',
+    options.lockTimeout,
+  ])
   const stop = new AbortController()
   const onInterrupt = () => {
     if (stop.signal.aborted) process.exit(130)
@@ -84,7 +96,7 @@ async function apply(
   let results: Result[]
   try {
     results = options.dryRun
-      ? await rehearse(client, steps, run, () => undefined)
+      ? await rehearse(client, steps, run, stop.signal)
       : await inTurn(io, client, steps, run, stop.signal)
   } finally {
     process.off('SIGINT', onInterrupt)
@@ -102,17 +114,20 @@ async function inTurn(
   stopped: AbortSignal,
 ): Promise<Result[]> {
   const results: Result[] = []
+  // Without a connection there is no use in going on.
+  let broken = false
   const tasks = new Listr(
     steps.map((step) => ({
       title: step.title,
       task: async (_context: unknown, task: { title: string; skip: (why: string) => void }) => {
-        if (stopped.aborted) {
-          results.push({ step, outcome: 'left', milliseconds: 0, statements: [], error: null })
+        if (stopped.aborted || broken) {
+          results.push(untouched(step, 'left'))
           task.skip(`${step.title}: left`)
           return
         }
         const result = await carryOut(client, step, run)
         results.push(result)
+        broken = result.outcome === 'refused' && !isServerError(result.error)
         task.title = `${step.title}: ${result.outcome}`
         if (result.outcome === 'refused') throw new Error(`${step.title}: refused`)
       },
@@ -140,7 +155,7 @@ function reportTable(io: Io, results: readonly Result[]): string {
     step.title,
     outcome,
     statements.length === 0 ? '' : statements.length,
-    outcome === 'left' ? '' : `${Math.round(milliseconds)} ms`,
+    outcome === 'left' || outcome === 'not tried' ? '' : `${Math.round(milliseconds)} ms`,
   ])
   return table(['line', 'what', 'outcome', 'changes', 'time'], rows, io.columns)
 }

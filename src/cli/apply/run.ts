@@ -3,7 +3,8 @@ import type { ClientBase } from 'pg'
 import { isServerError } from '../../errors.js'
 import type { Step } from './file.js'
 
-export type Outcome = 'done' | 'as declared' | 'refused' | 'left'
+/** `left`: stopped before it. `not tried`: a dry run cannot roll it back. */
+export type Outcome = 'done' | 'as declared' | 'refused' | 'left' | 'not tried'
 
 export interface Result {
   readonly step: Step
@@ -35,25 +36,13 @@ export async function carryOut(
   const started = performance.now()
   for (let attempt = 1; ; attempt += 1) {
     try {
-      const statements = step.statement.text.includes('concurrently')
+      const statements = step.statement.alone
         ? await run(client, step, options)
         : await inTransaction(client, step, options)
-      return {
-        step,
-        outcome: statements?.length === 0 ? 'as declared' : 'done',
-        milliseconds: performance.now() - started,
-        statements: statements ?? [],
-        error: null,
-      }
+      return carriedOut(step, statements, started)
     } catch (error) {
       if (!(isServerError(error) && retryable(error.code)) || attempt >= options.attempts) {
-        return {
-          step,
-          outcome: 'refused',
-          milliseconds: performance.now() - started,
-          statements: [],
-          error,
-        }
+        return refused(step, error, started)
       }
       await sleep(250 * attempt)
     }
@@ -65,10 +54,6 @@ const retryable = (code: string): boolean => code === lockNotAvailable || code =
 async function inTransaction(client: ClientBase, step: Step, options: RunOptions) {
   await client.query('begin')
   try {
-    await client.query('select pg_catalog.set_config($1, $2, true)', [
-      'lock_timeout',
-      options.lockTimeout,
-    ])
     const statements = await run(client, step, options)
     await client.query('commit')
     return statements
@@ -104,44 +89,56 @@ export async function rehearse(
   client: ClientBase,
   steps: readonly Step[],
   options: RunOptions,
-  onResult: (result: Result) => void,
+  stopped: AbortSignal,
 ): Promise<Result[]> {
   const results: Result[] = []
   await client.query('begin')
   try {
-    await client.query('select pg_catalog.set_config($1, $2, true)', [
-      'lock_timeout',
-      options.lockTimeout,
-    ])
     for (const step of steps) {
-      const started = performance.now()
-      await client.query('savepoint step')
-      let result: Result
-      try {
-        const statements = await run(client, step, options)
-        await client.query('release savepoint step')
-        result = {
-          step,
-          outcome: statements?.length === 0 ? 'as declared' : 'done',
-          milliseconds: performance.now() - started,
-          statements: statements ?? [],
-          error: null,
-        }
-      } catch (error) {
-        await client.query('rollback to savepoint step')
-        result = {
-          step,
-          outcome: 'refused',
-          milliseconds: performance.now() - started,
-          statements: [],
-          error,
-        }
-      }
-      results.push(result)
-      onResult(result)
+      if (stopped.aborted) results.push(untouched(step, 'left'))
+      else if (step.statement.alone) results.push(untouched(step, 'not tried'))
+      else results.push(await tryOut(client, step, options))
     }
   } finally {
     await client.query('rollback')
   }
   return results
+}
+
+async function tryOut(client: ClientBase, step: Step, options: RunOptions): Promise<Result> {
+  const started = performance.now()
+  await client.query('savepoint step')
+  try {
+    const statements = await run(client, step, options)
+    await client.query('release savepoint step')
+    return carriedOut(step, statements, started)
+  } catch (error) {
+    await client.query('rollback to savepoint step')
+    return refused(step, error, started)
+  }
+}
+
+/** A step that nothing was done for. */
+export function untouched(step: Step, outcome: 'left' | 'not tried'): Result {
+  return { step, outcome, milliseconds: 0, statements: [], error: null }
+}
+
+function carriedOut(step: Step, statements: string[] | null, started: number): Result {
+  return {
+    step,
+    outcome: statements?.length === 0 ? 'as declared' : 'done',
+    milliseconds: performance.now() - started,
+    statements: statements ?? [],
+    error: null,
+  }
+}
+
+function refused(step: Step, error: unknown, started: number): Result {
+  return {
+    step,
+    outcome: 'refused',
+    milliseconds: performance.now() - started,
+    statements: [],
+    error,
+  }
 }
