@@ -153,13 +153,22 @@ function tableModel(
       select,
       insert,
       update,
-      upsert: select && insert && update && (landing || uniques.length > 0),
+      upsert: !(select && insert && update)
+        ? null
+        : landing
+          ? 'any'
+          : uniques.length > 0
+            ? 'key'
+            : null,
       delete: writable && (relation.privileges?.delete ?? false),
     },
   }
 }
 
-/** Unique constraints and indexes an ON CONFLICT can name by their columns. */
+/**
+ * Unique constraints and indexes an ON CONFLICT can name by their columns. One that contains the
+ * primary key says nothing new: such keys exist for composite references to point at.
+ */
 function uniqueKeys(relation: RelationInfo): { name: string; columns: readonly string[] }[] {
   const deferrable = new Set(
     relation.uniques.filter((key) => key.deferrable).map(({ name }) => name),
@@ -172,7 +181,8 @@ function uniqueKeys(relation: RelationInfo): { name: string; columns: readonly s
       index.predicate === null &&
       !deferrable.has(name)
     const plain = columns.every((column) => column !== null)
-    return usable && plain ? [{ name, columns }] : []
+    const redundant = relation.primaryKey?.columns.every((column) => columns.includes(column))
+    return usable && plain && !redundant ? [{ name, columns }] : []
   })
 }
 

@@ -2,7 +2,7 @@ export type CodegenErrorCode =
   | 'IN_TRANSACTION'
   | 'NO_CATALOG'
   | 'NOTHING_TO_GENERATE'
-  | 'STALE'
+  | 'REGISTRY_UNREADABLE'
   | 'UNKNOWN_ROLE'
   | 'UNKNOWN_SCHEMA'
 

@@ -38,9 +38,10 @@ export async function introspect(
   await client.query('begin transaction isolation level repeatable read, read only')
   try {
     await client.query(pinnedSettings)
-    const probe = await client.query<{ registry: boolean; role: boolean }>(probeSql, [role])
+    const probe = await client.query<Probe>(probeSql, [role])
     const found = probe.rows[0]
     if (!found?.role) throw missingRole(role)
+    if (!found.readable) throw await unreadable(client)
     const { rows } = await client.query<{ snapshot: string }>(catalogSql(found.registry), [
       options.schemas ?? null,
       role,
@@ -59,9 +60,26 @@ export async function introspect(
   }
 }
 
+interface Probe {
+  readonly registry: boolean
+  readonly readable: boolean
+  readonly role: boolean
+}
+
 function inTransaction(client: ClientBase): boolean {
   const status = client.getTransactionStatus()
   return status === 'T' || status === 'E'
+}
+
+async function unreadable(client: ClientBase): Promise<CodegenError> {
+  const { rows } = await client.query<{ name: string }>(
+    'select quote_literal(current_user) as name',
+  )
+  return new CodegenError(
+    'REGISTRY_UNREADABLE',
+    'This login may not read what tenantry knows about the database. ' +
+      `Run select tenantry.allow(${rows[0]?.name}) as a tenantry admin, or connect as one who may.`,
+  )
 }
 
 function missingRole(role: string | null): CodegenError {

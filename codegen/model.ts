@@ -57,7 +57,8 @@ export interface TableModel {
     readonly select: boolean
     readonly insert: boolean
     readonly update: boolean
-    readonly upsert: boolean
+    /** `key`: only on a unique key that has to be named. */
+    readonly upsert: 'any' | 'key' | null
     readonly delete: boolean
   }
 }

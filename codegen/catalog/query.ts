@@ -12,11 +12,15 @@ export const pinnedSettings = `
   set local quote_all_identifiers   = off;
   set local statement_timeout       = '5min'`
 
-/** Are tenantry's registry views there, and does the role exist? */
+/** Are tenantry's registry views there, may they be read, and does the role exist? */
 export const probeSql = `
-  select to_regclass('tenantry.kinds') is not null
-         and to_regclass('tenantry.tables') is not null as registry,
-         $1::text is null or exists (select from pg_roles where rolname = $1::text) as role`
+  select count(*) = 2                                                 as registry,
+         coalesce(bool_and(has_schema_privilege(c.relnamespace, 'USAGE')
+                           and has_table_privilege(c.oid, 'SELECT')), true) as readable,
+         $1::text is null or exists (select from pg_roles where rolname = $1::text) as role
+  from pg_class as c
+  join pg_namespace as n on n.oid = c.relnamespace
+  where n.nspname = 'tenantry' and c.relname in ('kinds', 'tables')`
 
 /**
  * The whole catalog as one JSON document, every array with an order of its own.

@@ -43,7 +43,8 @@ function callsOf(table: TableModel): string[] {
     may.select && `Reads<${row}${filter === row ? '' : `, ${filter}`}>`,
     may.select && id && `ReadsById<${row}, ${id}>`,
     may.insert && `Inserts<${row}, ${stem}Insert>`,
-    may.upsert && `Upserts<${row}, ${stem}Insert, ${uniqueNames(table)}>`,
+    may.upsert &&
+      `${may.upsert === 'any' ? 'Upserts' : 'UpsertsByKey'}<${row}, ${stem}Insert, ${uniqueNames(table)}>`,
     may.update && `Updates<${stem}Update, ${filter}>`,
     may.update && id && `UpdatesById<${row}, ${stem}Update, ${id}>`,
     may.delete && `Deletes<${filter}>`,

@@ -12,6 +12,7 @@ const runtimeTypes = [
   ...['Brand', 'BytesInput', 'Circle', 'ColumnType', 'DateInput', 'Deletes', 'DeletesById'],
   ...['Incomparable', 'Inserts', 'Interval', 'IntervalInput', 'Json', 'JsonObject'],
   ...['NumericInput', 'Point', 'Reads', 'ReadsById', 'Updates', 'UpdatesById', 'Upserts'],
+  ...['UpsertsByKey'],
 ]
 
 /** Names the model must leave free. */

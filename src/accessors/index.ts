@@ -28,6 +28,7 @@ export type {
   Updates,
   UpdatesById,
   Upserts,
+  UpsertsByKey,
   Where,
 } from './types.js'
 export type {

@@ -141,6 +141,18 @@ export interface Upserts<Row extends object, Insert extends object, Unique exten
   ): Promise<Pick<Row, K>>
 }
 
+/** … without a primary key an upsert can land on: the unique key has to be named. */
+export interface UpsertsByKey<Row extends object, Insert extends object, Unique extends string> {
+  /** Inserts the row, or updates the one it collides with on the unique key `onConflict`. */
+  upsert<const K extends keyof Row = keyof Row>(
+    values: Insert,
+    options: Selection<K> & {
+      readonly onConflict: Unique
+      readonly update?: readonly (keyof Insert & string)[]
+    },
+  ): Promise<Pick<Row, K>>
+}
+
 /** The calls of a table the application may delete from. */
 export interface Deletes<Filter extends object> {
   /** Deletes the rows that match and returns how many they were. */

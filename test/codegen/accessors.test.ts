@@ -2,7 +2,7 @@ import type pg from 'pg'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { ArgumentError, ConstraintError, ZeroRowsError } from '../../src/index.js'
 import type { TestDatabase } from '../support/database.js'
-import { schema, type Accessors } from './golden/tenantry.generated.js'
+import { OrgId, schema, UserId, type Accessors } from './golden/tenantry.generated.js'
 import { goldenDatabase } from './support/golden.js'
 import { plainExecutor, type RecordedExecutor } from './support/plain-executor.js'
 
@@ -161,6 +161,28 @@ describe('accessors', () => {
           { update: ['a_note'], select },
         ),
       ).toEqual({ id: 7, a_text: 'seven', a_note: 'taken' })
+    })
+
+    it('upserts on a unique key where there is no primary key', async () => {
+      const onConflict = 'settings_key_key'
+      const upsert = (value: number[]) =>
+        tables.settings.upsert({ key: 'sizes', value }, { onConflict })
+      expect(await upsert([1])).toEqual({ key: 'sizes', value: [1] })
+      expect(await upsert([2])).toEqual({ key: 'sizes', value: [2] })
+      expect(await tables.settings.delete({ all: true })).toBe(1)
+    })
+
+    it('upserts where nothing of an existing row may change', async () => {
+      const org = await db.admin.query<{ id: string }>(
+        `insert into public.orgs (name) values ('One') returning id`,
+      )
+      const user = await db.admin.query<{ id: string }>(
+        `insert into public.users (email) values ('a@b') returning id`,
+      )
+      const member = { org_id: OrgId(org.rows[0]!.id), user_id: UserId(user.rows[0]!.id) }
+      const first = await tables.members.upsert(member)
+      expect(first).toEqual({ ...member, role: 'member', joined_at: new Date(2026, 0, 1) })
+      expect(await tables.members.upsert(member)).toEqual(first)
     })
 
     it('deletes by filter, by id, and everything only when asked to', async () => {

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { generate, generateFrom } from '../../codegen/generate.js'
+import { generateFrom } from '../../codegen/generate.js'
 import { introspect } from '../../codegen/introspect.js'
 import type { Snapshot } from '../../codegen/snapshot.js'
 import { importedNames } from '../../codegen/emit/file.js'
@@ -76,7 +76,8 @@ describe('hostile names', () => {
       grant usage on schema public, "other ""schema""" to ${ident(role)};
       grant select, insert on "other ""schema"""."class" to ${ident(role)};`)
     client = await app.connect()
-    snapshot = await introspect(client, { role })
+    const admin = await db.admin.connect()
+    snapshot = await introspect(admin, { role }).finally(() => admin.release())
   })
   afterAll(() => db.drop())
 
@@ -140,23 +141,6 @@ describe('hostile names', () => {
     }
     const reserved = ['query', 'then', 'constructor', 'toString']
     expect(tables.filter(({ property }) => reserved.includes(property))).toEqual([])
-  })
-
-  it('are refused with the next step when nothing may be used', async () => {
-    const stranger = (await db.role('stranger')).name
-    await expect(generate(client, { role: stranger })).rejects.toMatchObject({
-      code: 'NOTHING_TO_GENERATE',
-      message: expect.stringContaining('tenantry.protect') as string,
-    })
-    await expect(generate(client, { role: `no'body` })).rejects.toMatchObject({
-      code: 'UNKNOWN_ROLE',
-    })
-    await expect(generate(client, { role, schemas: ['no"where'] })).rejects.toMatchObject({
-      code: 'UNKNOWN_SCHEMA',
-    })
-    await client.query('begin')
-    await expect(introspect(client)).rejects.toMatchObject({ code: 'IN_TRANSACTION' })
-    await client.query('rollback')
   })
 })
 

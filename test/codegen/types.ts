@@ -161,8 +161,18 @@ export async function writes(db: Accessors): Promise<void> {
   await db.memories.delete({})
   // @ts-expect-error one or the other
   await db.memories.delete({ all: true, where: { body: 'x' } })
+  await db.settings.upsert({ key: 'a', value: 1 }, { onConflict: 'settings_key_key' })
   // @ts-expect-error no such unique key
   await db.agents.upsert({ name: 'a' }, { onConflict: 'nope' })
+}
+
+export async function withoutPrimaryKey(db: Accessors): Promise<void> {
+  // @ts-expect-error nothing to land on unless it is named
+  await db.settings.upsert({ key: 'a', value: 1 })
+  // @ts-expect-error there is no id
+  await db.settings.findById('a')
+  // @ts-expect-error there is no id
+  await db.settings.deleteById('a')
 }
 
 export async function privileges(db: Accessors): Promise<void> {

@@ -14,7 +14,7 @@ select tenantry.share('public.countries');
 grant usage on schema public, billing to tenantry_user;
 grant select on public.users, public.people to tenantry_user;
 grant select on billing.users to tenantry_user;
-grant select, insert, update, delete on public.samples, public.events, public.transaction
+grant select, insert, update, delete on public.samples, public.events, public.transaction, public.settings
   to tenantry_user;
 grant insert on public.audit_trail to tenantry_user;
 grant select (org_id, user_id, role, joined_at), update (role), insert (org_id, user_id), delete

@@ -158,6 +158,12 @@ create table public.audit_trail (
   what text not null
 );
 
+-- No primary key, but something to upsert on.
+create table public.settings (
+  key   text  not null unique,
+  value jsonb not null
+);
+
 -- Some columns are nobody's business.
 create table public.members (
   org_id    bigint not null references public.orgs (id),

@@ -21,6 +21,7 @@ import {
   type Updates,
   type UpdatesById,
   type Upserts,
+  type UpsertsByKey,
   defineSchema,
   identity,
 } from '../../../src/index.js'
@@ -362,7 +363,7 @@ export interface MemoriesAccessor extends
   Reads<MemoriesRow, MemoriesFilter>,
   ReadsById<MemoriesRow, string>,
   Inserts<MemoriesRow, MemoriesInsert>,
-  Upserts<MemoriesRow, MemoriesInsert, 'memories_tenantry_owner_key'>,
+  Upserts<MemoriesRow, MemoriesInsert, never>,
   Updates<MemoriesUpdate, MemoriesFilter>,
   UpdatesById<MemoriesRow, MemoriesUpdate, string>,
   Deletes<MemoriesFilter>,
@@ -680,6 +681,35 @@ export interface SamplesAccessor extends
   DeletesById<number> {
 }
 
+/** A row of the table `public.settings`. */
+export interface SettingsRow {
+  /** `text` */
+  key: string
+  /** `jsonb` */
+  value: Json
+}
+
+/** What an insert into `public.settings` takes. */
+export interface SettingsInsert {
+  key: string
+  value: Json
+}
+
+/** What an update of `public.settings` may set. */
+export interface SettingsUpdate {
+  key?: string
+  value?: Json
+}
+
+/** The calls of the table `public.settings`. */
+export interface SettingsAccessor extends
+  Reads<SettingsRow>,
+  Inserts<SettingsRow, SettingsInsert>,
+  UpsertsByKey<SettingsRow, SettingsInsert, 'settings_key_key'>,
+  Updates<SettingsUpdate, SettingsRow>,
+  Deletes<SettingsRow> {
+}
+
 /** A row of the table `public.transaction`. */
 export interface TransactionRow {
   /** `integer` */
@@ -820,6 +850,7 @@ export interface Accessors {
   readonly memories: MemoriesAccessor
   readonly people: PeopleAccessor
   readonly samples: SamplesAccessor
+  readonly settings: SettingsAccessor
   readonly transaction_table: TransactionAccessor
   /** People with an account. */
   readonly users: UsersAccessor
@@ -957,6 +988,12 @@ export interface SamplesTable {
   grid: ColumnType<number[][] | null, readonly (readonly number[])[] | null, readonly (readonly number[])[] | null>
 }
 
+/** The table `public.settings`, for Kysely. */
+export interface SettingsTable {
+  key: string
+  value: ColumnType<Json, JsonObject | string, JsonObject | string>
+}
+
 /** The table `public.transaction`, for Kysely. */
 export interface TransactionTable {
   id: number
@@ -997,6 +1034,7 @@ export interface DB {
   memories: MemoriesTable
   people: PeopleTable
   samples: SamplesTable
+  settings: SettingsTable
   transaction: TransactionTable
   users: UsersTable
   'billing.invoices': BillingInvoicesTable
@@ -1093,9 +1131,6 @@ export const schema = defineSchema<Accessors, DB>({
         { name: 'created_at', notNull: true },
       ],
       primaryKey: ['id'],
-      uniques: [
-        { name: 'memories_tenantry_owner_key', columns: ['id', 'user_id'] },
-      ],
     },
     {
       property: 'people',
@@ -1176,6 +1211,18 @@ export const schema = defineSchema<Accessors, DB>({
         { name: 'grid', array: true },
       ],
       primaryKey: ['id'],
+    },
+    {
+      property: 'settings',
+      schema: 'public',
+      name: 'settings',
+      columns: [
+        { name: 'key', notNull: true },
+        { name: 'value', encoding: 'json', notNull: true, comparable: false },
+      ],
+      uniques: [
+        { name: 'settings_key_key', columns: ['key'] },
+      ],
     },
     {
       property: 'transaction_table',
