@@ -1,7 +1,7 @@
 import { Command, Option } from 'commander'
 import { connectionHelp, withConnection } from './connect.js'
 import { CliError } from './errors.js'
-import { requireTenantry } from './installed.js'
+import { requireAdmin } from './installed.js'
 import type { Io } from './io.js'
 import { table } from './table.js'
 
@@ -41,7 +41,7 @@ Examples:
     )
     .action((options: CheckOptions) =>
       withConnection(io, options, async (client) => {
-        await requireTenantry(client)
+        await requireAdmin(client)
         const { rows } = await client.query<Finding>(
           'select severity, code, object, problem, fix from tenantry.check($1)',
           [options.severity],

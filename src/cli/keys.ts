@@ -2,7 +2,7 @@ import { Command } from 'commander'
 import { deriveSigningKey } from '../credential.js'
 import { connectionHelp, withConnection } from './connect.js'
 import { CliError } from './errors.js'
-import { requireTenantry } from './installed.js'
+import { requireAdmin } from './installed.js'
 import type { Io } from './io.js'
 import { table } from './table.js'
 
@@ -46,7 +46,7 @@ Examples:
       }
       const { key, keyId } = deriveSigningKey(secret)
       await withConnection(io, options, async (client) => {
-        await requireTenantry(client)
+        await requireAdmin(client)
         await client.query('select tenantry.register_issuer($1, $2)', [keyId, key])
       })
       io.out(`${keyId}\n`)
@@ -58,7 +58,7 @@ Examples:
     .option('--url <url>', connectionHelp)
     .action((options: KeyOptions) =>
       withConnection(io, options, async (client) => {
-        await requireTenantry(client)
+        await requireAdmin(client)
         const { rows } = await client.query<Issuer>(
           `select key_id, leeway::text, max_lifetime::text, registered_at
              from tenantry.issuers order by registered_at, key_id`,
@@ -82,7 +82,7 @@ Examples:
     .option('--url <url>', connectionHelp)
     .action((keyId: string, options: KeyOptions) =>
       withConnection(io, options, async (client) => {
-        await requireTenantry(client)
+        await requireAdmin(client)
         await client.query('select tenantry.unregister_issuer($1)', [keyId])
         io.out(`${keyId} is removed.\n`)
       }),

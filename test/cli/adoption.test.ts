@@ -15,13 +15,7 @@ import { accountIds, exemptTables, owners, sharedTables } from '../fixtures/shop
 import { testDatabase, type TestDatabase, type TestRole } from '../support/database.js'
 import { cli, type CliResult } from './cli.js'
 import { changedLines } from './changed-lines.js'
-
-/** What a person changes in the survey's file: the statements that are uncommented. */
-const uncommented = [
-  '-- update public."stockMovements" t set "accountId" = p.account_id',
-  `-- select tenantry.protect('public."stockMovements"', owner_column => 'accountId'`,
-  `-- select tenantry.share('public.feature_flags')`,
-]
+import { uncomment } from './edit.js'
 
 const secret = randomBytes(32).toString('base64url')
 const account = identity('account')
@@ -64,17 +58,6 @@ afterAll(async () => {
   await db.drop()
   await unprotected.drop()
 })
-
-/** Takes the two dashes off the first line that begins like each of those. */
-function uncomment(file: string): string {
-  const lines = file.split('\n')
-  for (const start of uncommented) {
-    const index = lines.findIndex((line) => line.startsWith(start))
-    expect(index, `a line that begins with ${start}`).toBeGreaterThanOrEqual(0)
-    lines[index] = lines[index]?.slice(3) ?? ''
-  }
-  return lines.join('\n')
-}
 
 describe('the survey', () => {
   it('proposes something for each of the forty tables and leaves two open', () => {

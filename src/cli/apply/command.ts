@@ -5,6 +5,7 @@ import type pg from 'pg'
 import { isServerError } from '../../errors.js'
 import { connectionHelp, withConnection } from '../connect.js'
 import { CliError, describe } from '../errors.js'
+import { requireAdmin } from '../installed.js'
 import type { Io } from '../io.js'
 import { table } from '../table.js'
 import { readSteps, undecidedTables, type Step } from './file.js'
@@ -77,6 +78,7 @@ async function apply(
   undecided: readonly string[],
   options: ApplyOptions,
 ): Promise<void> {
+  if (steps.some((step) => step.statement.call)) await requireAdmin(client)
   const run: RunOptions = {
     lockTimeout: options.lockTimeout,
     attempts: Math.max(1, Number.parseInt(options.attempts, 10) || 1),
