@@ -171,6 +171,9 @@ export class Lease {
         return this.#commit(open, done)
       case 'rollback':
         return this.#rollback(open, done)
+      case 'query':
+      case undefined:
+        break
     }
     this.#run(spec, open, done)
   }

@@ -76,7 +76,7 @@ export function runOnce(runtime: Runtime, who: Identity, spec: QuerySpec, done: 
 export function checkOutLease(runtime: Runtime, who: Identity): Promise<Lease> {
   return new Promise((resolve, reject) => {
     checkOut(runtime, (error, client, release) => {
-      if (error) return reject(error as Error)
+      if (error) return reject(error)
       connectionState(client)
       resolve(new Lease(runtime, client, release, who))
     })

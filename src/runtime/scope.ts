@@ -61,7 +61,7 @@ export function scopes(): Scopes {
  */
 function started<T>(result: T): T {
   if (result instanceof Promise || !isThenable(result)) return result
-  return new Promise((resolve, reject) => result.then(resolve, reject)) as T
+  return new Promise((resolve, reject) => void result.then(resolve, reject)) as T
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

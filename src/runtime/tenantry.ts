@@ -1,4 +1,4 @@
-import pg from 'pg'
+import type pg from 'pg'
 import { TenantryError } from '../errors.js'
 import { identityOf, type Entity, type Identity } from '../identity.js'
 import type { Runtime } from './call.js'

@@ -1,4 +1,4 @@
-import pg from 'pg'
+import type pg from 'pg'
 import Cursor from 'pg-cursor'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Session, Tenantry } from '../../src/index.js'

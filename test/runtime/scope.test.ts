@@ -37,8 +37,16 @@ describe('db.run', () => {
 
   it('refuses what is no identity', () => {
     expect(() => db.run('user' as never, () => undefined)).toThrow(/no colon/)
-    expect(() => db.as('User:1' as never)).toThrow(/a kind is/)
-    expect(() => db.as(user(1), { for: 'x:' as never })).toThrow(/must not be empty/)
+    expect(() => db.as('User:1')).toThrow(/a kind is/)
+    expect(() => db.as(user(1), { for: 'x:' })).toThrow(/must not be empty/)
+  })
+
+  it('starts a lazy query, as query builders return, under its identity', async () => {
+    const lazy = {
+      then: (resolve: (rows: unknown) => void, reject: (error: unknown) => void) =>
+        db.pool.query(OWNER).then(({ rows }) => resolve(rows), reject),
+    }
+    expect(await db.run(user(1), () => lazy)).toEqual([{ owner: 1 }])
   })
 
   it('reports a missing identity to a callback as well', async () => {

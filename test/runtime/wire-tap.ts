@@ -1,5 +1,5 @@
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
-import pg from 'pg'
+import type pg from 'pg'
 import { parse } from 'pg-connection-string'
 
 /** What went over one wire since the last `reset`. */
@@ -64,7 +64,7 @@ export async function tapWire(connectionString: string): Promise<WireTap> {
       user: target.user,
       password: target.password,
       database: target.database ?? undefined,
-    } as pg.PoolConfig,
+    },
     count,
     reset: () => void Object.assign(count, { flights: 0, sent: '', readyForQuery: 0 }),
     async close() {
