@@ -35,6 +35,30 @@ export function kyselyFor<DB>(
   return kysely.withSchema(schema.defaultSchema)
 }
 
+/** What `withKysely` adds to a session. */
+export interface KyselyAccess<DB> {
+  /** Kysely on this identity; inside a transaction, in it. */
+  readonly kysely: Kysely<DB>
+}
+
+/**
+ * Puts Kysely on every session beside the accessors:
+ * `tenantry(pool, { secret, schema: withKysely(schema) })`, then `db.as(user(id)).kysely`.
+ */
+export function withKysely<A extends object, DB>(
+  schema: GeneratedSchema<A, DB>,
+): GeneratedSchema<A & KyselyAccess<DB>, DB> {
+  const kysely = {
+    get(this: KyselySession) {
+      return kyselyFor(this, schema)
+    },
+  }
+  return {
+    ...schema,
+    bind: (execute) => Object.create(schema.bind(execute), { kysely }) as A & KyselyAccess<DB>,
+  }
+}
+
 type Connection = Awaited<ReturnType<PostgresPool['connect']>>
 
 function connection(client: PgClient & { release(): void }): Connection {

@@ -39,7 +39,10 @@ export interface Circle extends Point {
 /** Accepted for int8 and numeric, which read as exact strings. */
 export type NumericInput = string | number | bigint
 
-/** Accepted for date and timestamp columns, which read as `Date` (a date as local midnight). */
+/**
+ * Accepted for date and timestamp columns, which read as `Date`: a date as midnight in the
+ * process's time zone, `infinity` as a number that the types leave out.
+ */
 export type DateInput = Date | string
 
 /** Accepted for bytea, which reads as `Buffer`. */

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { kyselyFor } from '../../src/accessors/kysely.js'
+import { kyselyFor, withKysely } from '../../src/accessors/kysely.js'
 import { deriveSigningKey, tenantry, type Tenantry } from '../../src/index.js'
 import type { TestDatabase } from '../support/database.js'
 import {
@@ -194,6 +194,22 @@ describe('accessors of protected tables', () => {
       ).toEqual([])
       const sql = query.selectFrom('memories').select('id').compile().sql
       expect(sql).toBe('select "id" from "public"."memories"')
+    })
+
+    it('are one property away, when asked for', async () => {
+      const db = tenantry(pool, { secret, schema: withKysely(schema) })
+      const names = await db.as(user(bob)).kysely.selectFrom('agents').select('name').execute()
+      expect(names).toEqual([{ name: 'helper' }])
+      const [count, session] = await db.as(user(alice)).transaction(async (tx) => {
+        await tx.memories.insert({ body: 'seen by both' })
+        const { body } = await tx.kysely
+          .selectFrom('memories')
+          .select('body')
+          .executeTakeFirstOrThrow()
+        return [await tx.memories.delete({ where: { body } }), tx]
+      })
+      expect(count).toBe(1)
+      await expect(session.kysely.selectFrom('memories').selectAll().execute()).rejects.toThrow()
     })
 
     it('have transactions, of their own and around them', async () => {
