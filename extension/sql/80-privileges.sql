@@ -69,8 +69,8 @@ begin
       join pg_catalog.pg_namespace n on n.oid = p.pronamespace
      where n.nspname = 'tenantry_private'
        and p.proname <> all (array[
-             'hmac_sha256', 'random_bytes', 'mac', 'same_mac', 'seal_context', 'signing_key_id', 'open_context', 'ambient_context',
-             'session_binding', 'verified_claims', 'issuer_by_header', 'admitted', 'settle', 'enter_for_pass',
+             'hmac_sha256', 'random_bytes', 'signed_bytes', 'same_mac', 'opened', 'current_signer', 'sealed', 'set_context', 'open_context',
+             'ambient_context', 'session_binding', 'gate', 'verified_claims', 'issuer_by_header', 'admitted', 'settle', 'enter_for_pass',
              'record_entities', 'refresh_table_owners'])
   loop
     execute format('grant execute on function %s to tenantry_admin', routine.signature);

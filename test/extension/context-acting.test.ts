@@ -166,7 +166,7 @@ describe('a context', () => {
       await expectRefusal(whoami('user:1', stranger), 'TN009')
       await expectRefusal(whoami(stranger, 'user:1'), 'TN009')
     }
-    await expectRefusal(whoami('user:1', 'agent:99', 'bot:1'), 'TN004')
+    await expectRefusal(whoami('user:1', 'agent:99', 'bot:1'), 'TN009')
     const { admin } = notes.db
     await admin.query(
       `insert into app.users values (5, 'five'); insert into app.agents values (50, 5)`,

@@ -4,13 +4,15 @@
 create table tenantry_private.signing_keys (
   id         text        primary key default gen_random_uuid()::text,
   secret     bytea       not null check (octet_length(secret) = 32),
-  created_at timestamptz not null default now()
+  created_at timestamptz not null default now(),
+  lifetime   interval    not null default '1 hour'
 );
 
 comment on table tenantry_private.signing_keys is 'Keys that sign contexts and passes (HMAC-SHA-256). The newest signs; deleting one voids what it signed.';
 comment on column tenantry_private.signing_keys.id is 'Name of the key, part of what it signs.';
 comment on column tenantry_private.signing_keys.secret is '32 random bytes.';
 comment on column tenantry_private.signing_keys.created_at is 'When it was made.';
+comment on column tenantry_private.signing_keys.lifetime is 'How long a context signed by it may live: the setting context_lifetime, kept here because it is needed with the key.';
 
 -- RLS enabled, not forced, and no policy: otherwise any member of pg_read_all_data reads the keys. The owner still
 -- does, and not forcing keeps row_security = off in a session from failing every call.

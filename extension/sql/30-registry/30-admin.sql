@@ -66,6 +66,9 @@ begin
   end if;
   if value is null then
     delete from tenantry_private.settings s where s.setting = configure.setting;
+    if setting = 'context_lifetime' then
+      update tenantry_private.signing_keys set lifetime = default;
+    end if;
     return;
   end if;
   if setting = 'on_missing_context' and value not in ('empty', 'error') then
@@ -79,6 +82,9 @@ begin
   insert into tenantry_private.settings as s (setting, value)
   values (setting, value)
       on conflict on constraint settings_pkey do update set value = excluded.value;
+  if setting = 'context_lifetime' then
+    update tenantry_private.signing_keys set lifetime = value::interval;
+  end if;
 end
 $$;
 

@@ -14,8 +14,8 @@ begin
     delete from tenantry_private.signing_keys;
   end if;
   -- No variable holds the key: it is made where it is stored.
-  insert into tenantry_private.signing_keys (secret)
-  select tenantry_private.random_bytes(32)
+  insert into tenantry_private.signing_keys (secret, lifetime)
+  select tenantry_private.random_bytes(32), tenantry_private.setting('context_lifetime', '1 hour')::interval
    where not exists (select from tenantry_private.signing_keys);
 end
 $$;

@@ -24,17 +24,12 @@ as $$
 #print_strict_params off
 declare
   session constant text := current_setting('tenantry.session', true);
-  body    text;
   field   text[];
 begin
   if session <> '' then
-    body  := substr(session, 69);
-    field := string_to_array(body, E'\x1f');
+    field := tenantry_private.opened('s1', session, tenantry_private.session_binding());
     -- Asked again each time, so that unbinding the role ends its sessions.
-    if not starts_with(session, 's1.')
-       or not tenantry_private.is_person()
-       or not tenantry_private.same_mac(substr(session, 4, 64),
-                tenantry_private.mac('session', body, field[1], tenantry_private.session_binding())) then
+    if field is null or not tenantry_private.is_person() then
       raise exception 'the tenantry session of this connection is not valid here'
         using errcode = 'TN002',
               hint = 'It holds in the server session that called tenantry.enter_session(), and not in parallel workers (max_parallel_workers_per_gather must stay 0). Run: select tenantry.leave(); and enter again.';

@@ -43,33 +43,91 @@ $$;
 
 comment on function tenantry_private.issuer_by_header(text) is 'The key id that a token''s header names, if that key is registered. Error: TN008.';
 
+-- What is asked of the catalog before a token is looked at, in one question: a call costs one.
+create type tenantry_private.gate as (
+  refusal      text,
+  audience     text,
+  issuer       text,
+  secret       bytea,
+  leeway       double precision,
+  max_lifetime double precision
+);
+
+comment on type tenantry_private.gate is 'What a login and a token''s header meet at the entrance.';
+comment on column tenantry_private.gate.refusal is 'Why this login must not work as an entity; null if it may.';
+comment on column tenantry_private.gate.audience is 'What the token must be made out to.';
+comment on column tenantry_private.gate.issuer is 'The issuer whose key the header names; null if it is not spelled as the runtime spells it.';
+comment on column tenantry_private.gate.secret is 'That key.';
+comment on column tenantry_private.gate.leeway is 'Tolerated clock difference, in seconds.';
+comment on column tenantry_private.gate.max_lifetime is 'Longest life of a token, in seconds.';
+
+create function tenantry_private.gate(token_header text, key_id text default null)
+returns tenantry_private.gate
+language plpgsql stable
+as $$
+#print_strict_params off
+declare
+  gate constant tenantry_private.gate := (
+    select row(
+             case
+               when r.rolsuper     then 'is a superuser, and row-level security does not bind superusers'
+               when r.rolbypassrls then 'has BYPASSRLS, and row-level security does not bind it'
+               -- What it was granted itself; check() looks further, which would take too long here.
+               when exists (
+                      select
+                        from pg_catalog.pg_auth_members m
+                        join pg_catalog.pg_roles g on g.oid = m.roleid
+                       where m.member = r.oid and (g.rolsuper or g.rolbypassrls))
+                 then 'may turn into a role that row-level security does not bind (SET ROLE)'
+               when exists (select from tenantry_private.table_owners o where pg_has_role(r.oid, o.role_oid, 'member'))
+                 then 'owns protected tables, or may become their owner, and an owner can take every protection away'
+               when not exists (
+                      select
+                        from tenantry_private.allowed_roles a
+                       where a.role_name = r.rolname and a.role_oid = r.oid and a.granted_as = 'user')
+                 then 'is not allowed to work in this database'
+             end,
+             coalesce((select s.value from tenantry_private.settings s where s.setting = 'audience'), current_database()),
+             i.id, i.secret, extract(epoch from i.leeway), extract(epoch from i.max_lifetime)
+           )::tenantry_private.gate
+      from pg_catalog.pg_roles r
+      left join tenantry_private.issuer_keys i on i.header = token_header or i.id = key_id
+     where r.rolname = session_user);
+begin
+  if gate.refusal is not null then
+    raise exception 'login role % %', quote_ident(session_user), gate.refusal
+      using errcode = 'TN010',
+            hint = 'Connect as an ordinary login role that owns nothing here. To make one: create role app_runtime login; select * from tenantry.allow(''app_runtime'');';
+  end if;
+  return gate;
+end
+$$;
+
+comment on function tenantry_private.gate(text, text) is
+  'Lets an ordinary, allowed login through and finds the issuer of a token by its header, or by its key id. Error: TN010 for a superuser, BYPASSRLS, an owner of protected tables or a login that is not allowed here.';
+
 create function tenantry_private.verified_claims(credential text)
 returns jsonb
 language plpgsql stable
 as $$
 #print_strict_params off
 declare
-  part       constant text[] := string_to_array(credential, '.');
-  key_id     text;
-  key        bytea;
-  issuer     record;
+  part       constant text[] := string_to_array(left(credential, 8193), '.');
+  gate       tenantry_private.gate := tenantry_private.gate(part[1]);
   claim      jsonb;
-  at_present constant numeric := extract(epoch from clock_timestamp());
+  expires    double precision;
+  at_present constant double precision := extract(epoch from clock_timestamp());
 begin
-  -- A short, closed alphabet first: whatever else arrives is refused before anything is decoded.
-  if octet_length(credential) > 8192 or cardinality(part) is distinct from 3
-     or credential !~ '^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{43}$' then
-    perform tenantry_private.refuse_credential('it is not a JSON Web Token signed with HS256 (or longer than 8192 bytes)');
+  if octet_length(credential) > 8192 or cardinality(part) <> 3 then
+    perform tenantry_private.refuse_credential('it is not a JSON Web Token (or longer than 8192 bytes)');
   end if;
-
-  key_id := (select i.id from tenantry_private.issuer_keys i where i.header = part[1]);
-  if key_id is null then
-    key_id := tenantry_private.issuer_by_header(part[1]);
+  if gate.issuer is null then
+    gate := tenantry_private.gate(null, tenantry_private.issuer_by_header(part[1]));
   end if;
-  key := (select i.secret from tenantry_private.issuer_keys i where i.id = key_id);
-  if not coalesce(tenantry_private.same_mac(
-       encode(tenantry_private.base64url_decode(part[3]), 'hex'),
-       tenantry_private.hmac_sha256(convert_to(part[1] || '.' || part[2], 'UTF8'), key)), false) then
+  -- The signature is computed and compared as it is written, so nothing that is not signed is decoded.
+  if gate.issuer is null
+     or sha256(convert_to(part[3], 'UTF8')) <> sha256(convert_to(tenantry_private.base64url_encode(
+          tenantry_private.hmac_sha256(convert_to(part[1] || '.' || part[2], 'UTF8'), gate.secret)), 'UTF8')) then
     perform tenantry_private.refuse_credential('its signature is not by a key registered here');
   end if;
 
@@ -80,36 +138,35 @@ begin
     when data_exception then
       perform tenantry_private.refuse_credential('its claims are not JSON');
   end;
-  select i.leeway, i.max_lifetime into issuer from tenantry_private.issuer_keys i where i.id = key_id;
-
-  if jsonb_typeof(claim) is distinct from 'object' then
+  if jsonb_typeof(claim) <> 'object' then
     perform tenantry_private.refuse_credential('its claims are not a JSON object');
   end if;
   if jsonb_typeof(claim -> 'exp') is distinct from 'number' then
     perform tenantry_private.refuse_credential('it does not say when it expires (claim exp, seconds)');
   end if;
-  if (claim ->> 'exp')::numeric + extract(epoch from issuer.leeway) <= at_present then
+  expires := claim -> 'exp';
+  if expires + gate.leeway <= at_present then
     raise exception 'the credential has expired' using errcode = 'TN003', hint = 'Mint a new one.';
   end if;
-  if (claim ->> 'exp')::numeric > at_present + extract(epoch from issuer.max_lifetime) + extract(epoch from issuer.leeway) then
+  if expires > at_present + gate.max_lifetime + gate.leeway then
     perform tenantry_private.refuse_credential('it expires later than its issuer''s max_lifetime allows');
   end if;
-  if claim ? 'nbf' and (jsonb_typeof(claim -> 'nbf') <> 'number'
-                        or (claim ->> 'nbf')::numeric > at_present + extract(epoch from issuer.leeway)) then
-    perform tenantry_private.refuse_credential('it is not valid yet (claim nbf)');
+  if claim ? 'nbf' then
+    if jsonb_typeof(claim -> 'nbf') <> 'number' or (claim -> 'nbf')::double precision > at_present + gate.leeway then
+      perform tenantry_private.refuse_credential('it is not valid yet (claim nbf)');
+    end if;
   end if;
-  if not coalesce(case jsonb_typeof(claim -> 'aud')
-                    when 'string' then claim ->> 'aud' = tenantry_private.setting('audience', current_database())
-                    when 'array'  then claim -> 'aud' ? tenantry_private.setting('audience', current_database())
-                  end, false) then
-    perform tenantry_private.refuse_credential('it is meant for another database (claim aud)');
+  if claim ->> 'aud' is distinct from gate.audience or jsonb_typeof(claim -> 'aud') <> 'string' then
+    if jsonb_typeof(claim -> 'aud') is distinct from 'array' or not claim -> 'aud' ? gate.audience then
+      perform tenantry_private.refuse_credential('it is meant for another database (claim aud)');
+    end if;
   end if;
   return claim;
 end
 $$;
 
 comment on function tenantry_private.verified_claims(text) is
-  'The claims of a JSON Web Token after checking signature, expiry, not-before and audience. Errors: TN003, TN008.';
+  'The claims of a JSON Web Token after checking login, signature, expiry, not-before and audience. Errors: TN003, TN008, TN010.';
 
 -- Subject first, then who acts for it, down to who is there.
 create function tenantry_private.claimed_chain(claim jsonb)

@@ -6,68 +6,13 @@ create table tenantry_private.table_owners (
 comment on table tenantry_private.table_owners is 'Owners of protected tables, kept beside tenantry_private.tables so that enter() need not look at every table.';
 comment on column tenantry_private.table_owners.role_oid is 'A role that owns a protected table.';
 
-create function tenantry_private.session_refusal()
-returns text
-language plpgsql stable
-as $$
-declare
-  login record;
-begin
-  select r.oid, r.rolsuper, r.rolbypassrls,
-         exists (
-           select
-             from tenantry_private.allowed_roles a
-            where a.role_name = r.rolname and a.role_oid = r.oid and a.granted_as = 'user') as allowed,
-         exists (
-           select
-             from tenantry_private.table_owners o
-            where pg_has_role(r.oid, o.role_oid, 'member')) as owns,
-         -- What it was granted itself; check() looks further, which would take too long here.
-         exists (
-           select
-             from pg_catalog.pg_auth_members m
-             join pg_catalog.pg_roles g on g.oid = m.roleid
-            where m.member = r.oid and (g.rolsuper or g.rolbypassrls)) as becomes_unbound
-    into login
-    from pg_catalog.pg_roles r
-   where r.rolname = session_user;
-  return case
-    when login.rolsuper        then 'is a superuser, and row-level security does not bind superusers'
-    when login.rolbypassrls    then 'has BYPASSRLS, and row-level security does not bind it'
-    when login.becomes_unbound then 'may turn into a role that row-level security does not bind (SET ROLE)'
-    when login.owns            then 'owns protected tables, or may become their owner, and an owner can take every protection away'
-    when not login.allowed     then 'is not allowed to work in this database'
-  end;
-end
-$$;
-
-comment on function tenantry_private.session_refusal() is 'Why the login of this session must not work as an entity; null if it may.';
-
-create function tenantry_private.require_ordinary_session()
-returns void
-language plpgsql stable
-as $$
-declare
-  why constant text := tenantry_private.session_refusal();
-begin
-  if why is not null then
-    raise exception 'login role % %', quote_ident(session_user), why
-      using errcode = 'TN010',
-            hint = 'Connect as an ordinary login role that owns nothing here. To make one: create role app_runtime login; select * from tenantry.allow(''app_runtime'');';
-  end if;
-end
-$$;
-
-comment on function tenantry_private.require_ordinary_session() is 'Raises TN010 for a superuser, BYPASSRLS, an owner of protected tables or a login that is not allowed here.';
-
 -- Verifies a token or a pass: {privileges, actor, principal, expires}.
-create function tenantry_private.admitted(credential text)
+create function tenantry_private.admitted(credential text, signer tenantry_private.signing_keys)
 returns text[]
 language plpgsql stable
 as $$
 #print_strict_params off
 declare
-  body  text;
   field text[];
   claim jsonb;
   chain text[];
@@ -77,9 +22,8 @@ begin
   end if;
 
   if starts_with(credential, 'p1.') then
-    body  := substr(credential, 69);
-    field := string_to_array(body, E'\x1f');
-    if not tenantry_private.same_mac(substr(credential, 4, 64), tenantry_private.mac('pass', body, field[1], '')) then
+    field := tenantry_private.opened('p1', credential, '', signer);
+    if field is null then
       perform tenantry_private.refuse_credential('this pass was not issued to this login in this database, or has been voided');
     end if;
     if field[2] <= tenantry_private.instant(clock_timestamp()) then
@@ -88,45 +32,45 @@ begin
     return array[field[3], field[4], field[5], field[2]];
   end if;
 
-  perform tenantry_private.require_ordinary_session();
   claim := tenantry_private.verified_claims(credential);
-  chain := tenantry_private.claimed_chain(claim);
+  chain := case when strpos(claim ->> 'sub', ':') > 0 and not claim ? 'act' then array[claim ->> 'sub'] else tenantry_private.claimed_chain(claim) end;
   return array[
     tenantry_private.privilege_list(tenantry_private.chain_privileges(chain)),
     chain[cardinality(chain)],
     chain[1],
-    tenantry_private.instant(to_timestamp((claim ->> 'exp')::double precision))];
+    tenantry_private.instant(to_timestamp((claim -> 'exp')::double precision))];
 end
 $$;
 
-comment on function tenantry_private.admitted(text) is
+comment on function tenantry_private.admitted(text, tenantry_private.signing_keys) is
   'What a token or a pass entitles to: {privileges, actor, principal, expires}. Errors: TN003, TN004, TN008, TN009, TN010.';
 
-create function tenantry_private.settle(admission text[])
+create function tenantry_private.settle(admission text[], signer tenantry_private.signing_keys)
 returns void
 language plpgsql volatile
 as $$
 #print_strict_params off
 declare
   context constant text := current_setting('tenantry.context', true);
-  field   constant text[] := string_to_array(substr(context, 69), E'\x1f');
+  field   text[];
+  ignored text;
 begin
   -- One identity a transaction: what deferred work and open cursors of the first would do under the second is not
   -- something to find out. Only a context that is valid counts; planted text must not lock anybody out.
-  if context <> '' and (field[5], field[6]) is distinct from (admission[2], admission[3])
-     and tenantry_private.same_mac(substr(context, 4, 64),
-           tenantry_private.mac('context', substr(context, 69), field[1], timestamptz_send(now()))) then
-    raise exception 'this transaction already works as %', concat_ws(' for ', field[5], nullif(field[6], field[5]))
-      using errcode = 'TN002', hint = 'End the transaction before entering as somebody else.';
+  if context <> '' then
+    field := tenantry_private.opened('c1', context, timestamptz_send(now()), signer);
+    if field is not null and (field[5] <> admission[2] or field[6] <> admission[3]) then
+      raise exception 'this transaction already works as %', concat_ws(' for ', field[5], nullif(field[6], field[5]))
+        using errcode = 'TN002', hint = 'End the transaction before entering as somebody else.';
+    end if;
   end if;
   -- Left off by an earlier user of the connection, it would turn every query into an error.
-  perform set_config('row_security', 'on', true);
-  perform tenantry_private.seal_context(admission[1], admission[2], admission[3], 'context',
-            tenantry_private.instant(statement_timestamp()));
+  ignored := set_config('row_security', 'on', true);
+  ignored := tenantry_private.set_context(signer, tenantry_private.instant(statement_timestamp()), admission[1], admission[2], admission[3], 'context');
 end
 $$;
 
-comment on function tenantry_private.settle(text[]) is 'Makes an admission the context of this transaction. Error: TN002 if it already has another.';
+comment on function tenantry_private.settle(text[], tenantry_private.signing_keys) is 'Makes an admission the context of this transaction. Error: TN002 if it already has another.';
 
 create function tenantry.enter(credential text)
 returns void
@@ -137,8 +81,11 @@ set debug_print_rewritten = off
 set debug_print_plan = off
 as $$
 #print_strict_params off
+declare
+  signer  constant tenantry_private.signing_keys := tenantry_private.current_signer();
+  ignored text;
 begin
-  perform tenantry_private.settle(tenantry_private.admitted(credential));
+  ignored := tenantry_private.settle(tenantry_private.admitted(credential, signer), signer);
 end
 $$;
 
@@ -155,19 +102,18 @@ set debug_print_plan = off
 as $$
 #print_strict_params off
 declare
-  admission constant text[] := tenantry_private.admitted(credential);
-  key_id    constant text   := tenantry_private.signing_key_id();
-  body      text;
+  signer    constant tenantry_private.signing_keys := tenantry_private.current_signer();
+  admission constant text[] := tenantry_private.admitted(credential, signer);
 begin
   if ttl_seconds is null or ttl_seconds not between 1 and 300 then
     raise exception 'a pass lives between 1 and 300 seconds' using errcode = '22023', hint = 'Set contextTtl accordingly.';
   end if;
-  perform tenantry_private.settle(admission);
+  perform tenantry_private.settle(admission, signer);
   -- Never longer than the credential itself, so that passes cannot be chained.
-  body := concat_ws(E'\x1f', key_id,
-            least(admission[4], tenantry_private.instant(clock_timestamp() + ttl_seconds * interval '1 second')),
-            admission[1], admission[2], admission[3]);
-  return 'p1.' || encode(tenantry_private.mac('pass', body, key_id, ''), 'hex') || '.' || body;
+  return tenantry_private.sealed('p1', signer,
+    least(admission[4], tenantry_private.instant(clock_timestamp() + ttl_seconds * interval '1 second')) || E'\x1f' ||
+    admission[1] || E'\x1f' || admission[2] || E'\x1f' || admission[3],
+    '');
 end
 $$;
 
@@ -188,10 +134,10 @@ begin
     raise exception 'assume() needs an entity' using errcode = '22004', hint = 'Write it kind:id.';
   end if;
   -- No statement is named as the one of entry: an admin's script may be one single message.
-  perform tenantry_private.seal_context(
+  perform tenantry_private.set_context(tenantry_private.current_signer(), '',
     tenantry_private.privilege_list(tenantry_private.chain_privileges(
       case when actor is null then array[principal::text] else array[principal::text, actor::text] end)),
-    coalesce(actor, principal), principal, 'assumed', '');
+    coalesce(actor, principal), principal, 'assumed');
 end
 $$;
 
@@ -209,8 +155,7 @@ as $$
 #print_strict_params off
 declare
   admission text[];
-  key_id    constant text := tenantry_private.signing_key_id();
-  body      text;
+  signer    constant tenantry_private.signing_keys := tenantry_private.current_signer();
 begin
   if duration is null or duration not between interval '1 second' and interval '12 hours' then
     raise exception 'a session lasts between 1 second and 12 hours' using errcode = '22023', hint = 'The default is 1 hour.';
@@ -220,14 +165,16 @@ begin
       using errcode = 'TN010',
             hint = 'A pooled login must use tenantry.enter() in each transaction. For a person an admin runs: select tenantry.bind_role(<role>, <entity>, person => true);';
   end if;
-  admission := tenantry_private.admitted(credential);
-  body := concat_ws(E'\x1f', key_id, tenantry_private.instant(statement_timestamp()),
-            tenantry_private.instant(clock_timestamp() + duration),
-            admission[1], admission[2], admission[3], 'session');
+  admission := tenantry_private.admitted(credential, signer);
   -- A session context names this server process, which parallel workers are not.
   perform set_config('max_parallel_workers_per_gather', '0', false);
   perform set_config('tenantry.session',
-    's1.' || encode(tenantry_private.mac('session', body, key_id, tenantry_private.session_binding()), 'hex') || '.' || body, false);
+    tenantry_private.sealed('s1', signer,
+      tenantry_private.instant(statement_timestamp()) || E'\x1f' ||
+      tenantry_private.instant(clock_timestamp() + duration) || E'\x1f' ||
+      admission[1] || E'\x1f' || admission[2] || E'\x1f' || admission[3] || E'\x1f' || 'session',
+      tenantry_private.session_binding()),
+    false);
 end
 $$;
 

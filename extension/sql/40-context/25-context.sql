@@ -1,0 +1,67 @@
+-- The context is a signed text (c1) in the setting tenantry.context, local to its transaction:
+--   entered, expires, privileges, actor, principal, source
+-- and bound to the transaction's start. Not to the process id, which differs in parallel workers. Nothing is written to a
+-- table, so it works on a standby and behind a transaction pooler.
+
+create function tenantry_private.set_context(
+  signer     tenantry_private.signing_keys,
+  entered    text,
+  privileges text,
+  actor      text,
+  principal  text,
+  source     text
+)
+returns void
+language plpgsql volatile
+as $$
+#print_strict_params off
+declare
+  context text;
+begin
+  -- Assigned, not PERFORMed: a simple expression costs a fraction of a query.
+  context := set_config('tenantry.context',
+    tenantry_private.sealed('c1', signer,
+      entered || E'\x1f' || tenantry_private.instant(clock_timestamp() + signer.lifetime) || E'\x1f' ||
+      privileges || E'\x1f' || actor || E'\x1f' || principal || E'\x1f' || source,
+      timestamptz_send(now())),
+    true);
+end
+$$;
+
+comment on function tenantry_private.set_context(tenantry_private.signing_keys, text, text, text, text, text) is
+  'Signs a context and sets it for this transaction.';
+
+create function tenantry_private.open_context()
+returns text[]
+language plpgsql stable parallel safe
+as $$
+#print_strict_params off
+declare
+  context constant text := current_setting('tenantry.context', true);
+  field   text[];
+begin
+  -- After a transaction a local setting reads back '' rather than null: both mean that there is no context.
+  if context is null or context = '' then
+    return tenantry_private.ambient_context();
+  end if;
+  field := tenantry_private.opened('c1', context, timestamptz_send(now()));
+  if field is null then
+    raise exception 'the tenantry context of this session is not valid here'
+      using errcode = 'TN002',
+            hint = 'A context is made by tenantry.enter() and holds in that transaction, database and login only. Enter again; do not copy or set tenantry.context.';
+  end if;
+  if field[2] = tenantry_private.instant(statement_timestamp()) then
+    raise exception 'the tenantry context was entered in this very statement'
+      using errcode = 'TN002',
+            hint = 'Call tenantry.enter() in a statement of its own, before the one that uses the context.';
+  end if;
+  if field[3] <= tenantry_private.instant(statement_timestamp()) then
+    raise exception 'the tenantry context has expired'
+      using errcode = 'TN003', hint = 'End the transaction and enter again.';
+  end if;
+  return field;
+end
+$$;
+
+comment on function tenantry_private.open_context() is
+  'Verifies the context of this statement: {key id, entered, expires, privileges, actor, principal, source}; null where there is none. Errors: TN001, TN002, TN003.';
