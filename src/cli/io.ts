@@ -18,6 +18,6 @@ export const processIo: Io = {
   err: (text) => void process.stderr.write(text),
   input: process.stdin,
   env: process.env,
-  columns: process.stdout.columns ?? 120,
-  interactive: process.stderr.isTTY === true && process.env['CI'] === undefined,
+  columns: process.stdout.columns || 120,
+  interactive: process.stdout.isTTY && process.stderr.isTTY && process.env['CI'] === undefined,
 }

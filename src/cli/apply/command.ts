@@ -107,7 +107,7 @@ async function apply(
   finish(io, file, results, undecided, options)
 }
 
-/** One task a statement, so that whoever watches sees which one is running. */
+/** Carries the steps out in order; whoever watches sees which one is running. */
 async function inTurn(
   io: Io,
   client: pg.Client,
@@ -118,36 +118,28 @@ async function inTurn(
   const results: Result[] = []
   // Without a connection there is no use in going on.
   let broken = false
-  const tasks = new Listr(
-    steps.map((step) => ({
-      title: step.title,
-      task: async (_context: unknown, task: { title: string; skip: (why: string) => void }) => {
-        if (stopped.aborted || broken) {
-          results.push(untouched(step, 'left'))
-          task.skip(`${step.title}: left`)
-          return
-        }
-        const result = await carryOut(client, step, run)
-        results.push(result)
-        broken = result.outcome === 'refused' && !isServerError(result.error)
-        task.title = `${step.title}: ${result.outcome}`
-        if (result.outcome === 'refused') throw new Error(`${step.title}: refused`)
-      },
-    })),
-    {
-      concurrent: false,
-      exitOnError: false,
-      ...(io.interactive
-        ? {
-            renderer: 'default' as const,
-            rendererOptions: { collapseErrors: true, showErrorMessage: false },
-          }
-        : { renderer: 'silent' as const }),
-      // Interrupts are handled by the command itself.
-      registerSignalListeners: false,
-    },
-  )
-  await tasks.run()
+  const work = async (show: (text: string) => void) => {
+    for (const [index, step] of steps.entries()) {
+      if (stopped.aborted || broken) {
+        results.push(untouched(step, 'left'))
+        continue
+      }
+      show(`${index + 1}/${steps.length} ${step.title}`)
+      const result = await carryOut(client, step, run)
+      results.push(result)
+      broken = result.outcome === 'refused' && !isServerError(result.error)
+    }
+  }
+  const title = `Carrying out ${steps.length} statements, each in a transaction of its own`
+  const task = (_context: unknown, task: { output: string }) =>
+    work((text) => void (task.output = text))
+  await new Listr([{ title, task }], {
+    // Interrupts are handled by the command itself.
+    registerSignalListeners: false,
+    ...(io.interactive
+      ? { renderer: 'default' as const, rendererOptions: { clearOutput: true } }
+      : { renderer: 'silent' as const }),
+  }).run()
   return results
 }
 
