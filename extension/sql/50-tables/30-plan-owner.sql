@@ -154,6 +154,7 @@ declare
   column_there constant boolean := tenantry_private.column_type(target, declaration.owner_column) is not null;
   parent_owner smallint;
   child_owner  smallint;
+  as_owner     name;
   hidden       regclass[];
   relation     regclass;
   fired        record;
@@ -192,11 +193,30 @@ begin
     return next;
   end if;
 
+  -- What writes a row runs the table's CHECK constraints and the like, which are whoever owns the table's: a superuser
+  -- must not run them with a superuser's powers.
+  if (select r.rolsuper from pg_catalog.pg_roles r where r.rolname = current_user) then
+    select r.rolname into as_owner
+      from pg_catalog.pg_class c
+      join pg_catalog.pg_roles r on r.oid = c.relowner
+     where c.oid = target and c.relowner = (select p.relowner from pg_catalog.pg_class p where p.oid = parent.relation);
+    if as_owner is null then
+      perform tenantry_private.refuse(
+        format('%s and its parent %s have different owners, and a superuser must not run what they have attached to their tables', target, parent.relation),
+        format('Give both one owner, or run this as an admin who is a member of both: alter table %s owner to …;', target));
+    end if;
+    statement := format('set local role %I', as_owner);
+    lock := null;
+    return next;
+  end if;
+
   -- A table's owner, bound by FORCE, would read nothing. The transaction holds the tables, so nobody notices.
   hidden := array(
-    select r
-      from unnest(array[parent.relation, target]) as r
-     where row_security_active(r));
+    select c.oid::regclass
+      from pg_catalog.pg_class c
+     where c.oid in (parent.relation, target)
+       and (row_security_active(c.oid) or as_owner is not null and c.relrowsecurity and c.relforcerowsecurity)
+     order by c.oid = target);
   foreach relation in array hidden loop
     statement := format('alter table %s no force row level security', relation);
     lock := format('ACCESS EXCLUSIVE on %s', relation);
@@ -249,6 +269,11 @@ begin
     lock := format('ACCESS EXCLUSIVE on %s', relation);
     return next;
   end loop;
+  if as_owner is not null then
+    statement := format('set local role %I', current_user);
+    lock := null;
+    return next;
+  end if;
 end
 $$;
 

@@ -141,7 +141,8 @@ begin
       select p.statement
         from tenantry_private.plan_table(declaration) p
        where declared.class <> 'shared'
-         and not starts_with(p.statement, 'update ') and not starts_with(p.statement, 'alter table only ')
+         and not starts_with(p.statement, 'update ') and not starts_with(p.statement, 'set local role ')
+         and not starts_with(p.statement, 'alter table only ')
          and not exists (
              select
                from pg_catalog.pg_class c
@@ -281,10 +282,14 @@ begin
   end loop;
 
   for item in
-    select t.relation, a.policy, a.to_roles
+    select t.relation, p.polname as policy,
+           array(select coalesce(r.rolname, 'public')
+                   from unnest(p.polroles) as role_oid
+                   left join pg_catalog.pg_roles r on r.oid = role_oid
+                  order by 1) as to_roles
       from tenantry.tables t
-     cross join lateral tenantry_private.actual_policies(t.relation) a
-     where t.class in ('owned', 'by_parent') and a.permissive and a.policy not like 'tenantry\_%'
+      join pg_catalog.pg_policy p on p.polrelid = t.relation
+     where t.class in ('owned', 'by_parent') and p.polpermissive and p.polname not like 'tenantry\_%'
      order by 1, 2
   loop
     severity := 'info'; code := 'policy_foreign'; object := item.relation;
