@@ -1,0 +1,108 @@
+import { randomBytes } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import type pg from 'pg'
+import { deriveSigningKey, mintCredential } from '../../../src/credential.js'
+import { type TestDatabase, type TestRole, testDatabase } from '../../support/database.js'
+
+const script = new URL('town.sql', import.meta.url)
+const secret = `a secret of the attacked town ${randomBytes(8).toString('hex')}`
+const id = (end: string): string => `00000000-0000-4000-8000-${end.padStart(12, '0')}`
+
+/** Who lives there: alice is attacked or attacks, bob has what is wanted, carol owns the service. */
+export const alice = { id: id('a'), entity: `user:${id('a')}`, notes: ['1', '2'] }
+export const bob = { id: id('b'), entity: `user:${id('b')}`, notes: ['3', '4'] }
+export const agentOfAlice = `agent:${id('aa')}`
+export const agentOfBob = `agent:${id('bb')}`
+export const service = `agent:${id('ee')}`
+
+export const signing = deriveSigningKey(secret)
+
+/** A protected database and the login of an application, which is what attackers mostly have. */
+export interface Town {
+  readonly db: TestDatabase
+  readonly app: TestRole
+  /** A connection of the application's login. */
+  connect(): Promise<pg.Client>
+  credential(principal: string, actor?: string, lifetime?: number): string
+  /** A transaction as somebody, rolled back afterwards unless `keep` is set. */
+  as<T>(principal: string, work: (client: pg.Client) => Promise<T>, keep?: boolean): Promise<T>
+  drop(): Promise<void>
+}
+
+export async function town(): Promise<Town> {
+  const text = readFileSync(script, 'utf8')
+  const db = await testDatabase({
+    template: {
+      name: 'attacked',
+      sql: [text],
+      build: async (admin) => {
+        await admin.query(`do $$ begin create role attacks_owner nologin;
+          exception when duplicate_object or unique_violation then null; end $$`)
+        await admin.query(text)
+      },
+    },
+  })
+  const app = await db.role('app', { allow: 'user' })
+  await db.admin.query(`grant all on town.open_notes, town.naive_notes to "${app.name}"`)
+  await db.admin.query('select tenantry.initialise(true)')
+  await db.admin.query('select tenantry.register_issuer($1, $2)', [signing.keyId, signing.key])
+  const session = await app.connect()
+  const credential: Town['credential'] = (principal, actor = principal, lifetime = 60) => {
+    const who = { principal, actor } as Parameters<typeof mintCredential>[1]
+    const expiresAt = Math.floor(Date.now() / 1000) + lifetime
+    return mintCredential(signing, who, { audience: db.name, expiresAt })
+  }
+
+  return {
+    db,
+    app,
+    credential,
+    connect: () => app.connect(),
+    async as(principal, work, keep = false) {
+      await session.query('begin')
+      try {
+        await enter(session, credential(principal))
+        return await work(session)
+      } finally {
+        await session.query(keep ? 'commit' : 'rollback')
+      }
+    },
+    drop: () => db.drop(),
+  }
+}
+
+export async function enter(client: pg.ClientBase, credential: string): Promise<void> {
+  await client.query('select tenantry.enter($1)', [credential])
+}
+
+/** The ids that a query returns as its first column, as texts. */
+export async function ids(
+  client: Pick<pg.ClientBase, 'query'>,
+  sql = 'select id from town.notes order by 1',
+  values: unknown[] = [],
+): Promise<string[]> {
+  const { rows } = await client.query<unknown[]>({ text: sql, values, rowMode: 'array' })
+  return rows.map((row) => String(row[0]))
+}
+
+/** The SQLSTATE that a statement ends in, '00000' if it succeeds. */
+export async function state(work: Promise<unknown>): Promise<string> {
+  try {
+    await work
+    return '00000'
+  } catch (error) {
+    return (error as { code?: string }).code ?? String(error)
+  }
+}
+
+/** As `state`, inside a transaction that goes on. */
+export async function stateOf(
+  client: Pick<pg.ClientBase, 'query'>,
+  sql: string,
+  values: unknown[] = [],
+): Promise<string> {
+  await client.query('savepoint attempt')
+  const result = await state(client.query(sql, values))
+  await client.query('rollback to savepoint attempt')
+  return result
+}
