@@ -65,6 +65,13 @@ begin
        and c.relkind in ('r', 'p', 'f', 'm')
        and not c.relispartition
        and not exists (select from tenantry.tables t where t.relation = c.oid)
+       -- what inherits from a declared table is covered by it
+       and not exists (
+           with recursive above (oid) as (
+             select i.inhparent from pg_catalog.pg_inherits i where i.inhrelid = c.oid
+             union
+             select i.inhparent from above join pg_catalog.pg_inherits i on i.inhrelid = above.oid)
+           select from above join tenantry.tables t on t.relation = above.oid)
        and not exists (select from pg_catalog.pg_depend d where d.classid = 'pg_catalog.pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
      order by c.oid::regclass::text
   loop
@@ -142,7 +149,7 @@ begin
         from tenantry_private.plan_table(declaration) p
        where declared.class <> 'shared'
          and not starts_with(p.statement, 'update ') and not starts_with(p.statement, 'set local role ')
-         and not starts_with(p.statement, 'alter table only ')
+         and not starts_with(p.statement, 'alter table only ') and not starts_with(p.statement, 'set local role ')
          and not exists (
              select
                from pg_catalog.pg_class c
