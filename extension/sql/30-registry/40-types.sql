@@ -2,13 +2,21 @@
 -- and domains with a length would cut an id when it is cast, citext would make two ids one, numeric equality leaks.
 create function tenantry_private.base_type(column_type oid)
 returns regtype
-language sql stable
-return (
-  with recursive chain (type_oid, kind, base) as (
-    select t.oid, t.typtype, t.typbasetype from pg_catalog.pg_type t where t.oid = column_type
-    union all
-    select t.oid, t.typtype, t.typbasetype from chain join pg_catalog.pg_type t on t.oid = chain.base where chain.kind = 'd')
-  select type_oid::regtype from chain where kind <> 'd');
+language plpgsql stable
+as $$
+declare
+  type_oid oid := column_type;
+  found_in record;
+begin
+  loop
+    select t.typtype, t.typbasetype into found_in from pg_catalog.pg_type t where t.oid = type_oid;
+    if found_in.typtype is distinct from 'd' then
+      return case when found_in.typtype is not null then type_oid::regtype end;
+    end if;
+    type_oid := found_in.typbasetype;
+  end loop;
+end
+$$;
 
 comment on function tenantry_private.base_type(oid) is 'The type below any domains.';
 

@@ -10,6 +10,7 @@ declare
   type constant oid := coalesce(
     tenantry_private.column_type(declaration.relation, declaration.owner_column),
     tenantry_private.column_type(declaration.parent, (tenantry_private.declared(declaration.parent)).owner_column));
+  cast_to    constant text := tenantry_private.id_cast(type);
   rule       record;
   condition  text;
   migration  name;
@@ -25,7 +26,7 @@ begin
     policy     := 'tenantry_' || rule.command || case when rule.permissive then '' else '_floor' end;
     to_role    := 'tenantry_user';
     condition  := format('%I = (select tenantry.principal(%L, %L)::%s)', declaration.owner_column, declaration.owner_kind,
-                    rule.command, tenantry_private.id_cast(type));
+                    rule.command, cast_to);
     using_text := case when rule.command <> 'insert' then condition end;
     check_text := case when rule.command in ('insert', 'update') then condition end;
     return next;
@@ -53,13 +54,15 @@ comment on function tenantry_private.wanted_policies(tenantry_private.tables) is
 
 create function tenantry_private.actual_policies(target regclass)
 returns table (policy name, command text, permissive boolean, to_roles name[], using_printed text, check_printed text)
-language sql stable
+language plpgsql stable
 set search_path = pg_catalog, pg_temp
-begin atomic
+as $$
+begin
+  return query
   select p.polname,
          case p.polcmd when 'r' then 'select' when 'a' then 'insert' when 'w' then 'update' when 'd' then 'delete' else 'all' end,
          p.polpermissive,
-         array(select coalesce(r.rolname, 'public')
+         array(select coalesce(r.rolname, 'public')::name
                  from unnest(p.polroles) as role_oid
                  left join pg_catalog.pg_roles r on r.oid = role_oid
                 order by 1),
@@ -67,30 +70,10 @@ begin atomic
          pg_get_expr(p.polwithcheck, p.polrelid)
     from pg_catalog.pg_policy p
    where p.polrelid = target;
-end;
-
-comment on function tenantry_private.actual_policies(regclass) is 'The policies of a table, their expressions as PostgreSQL prints them with nothing but pg_catalog in the search_path.';
-
-create function tenantry_private.policy_differs(declaration tenantry_private.tables, name_of name)
-returns boolean
-language plpgsql stable
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-  wanted record;
-  actual record;
-begin
-  select * into wanted from tenantry_private.wanted_policies(declaration) w where w.policy = name_of;
-  select * into actual from tenantry_private.actual_policies(declaration.relation) a where a.policy = name_of;
-  return actual.policy is null
-      or (actual.command, actual.permissive, actual.to_roles) is distinct from (wanted.command, wanted.permissive, array[wanted.to_role])
-      or (declaration.expressions -> name_of::text)
-         is distinct from jsonb_build_array(actual.using_printed, actual.check_printed);
 end
 $$;
 
-comment on function tenantry_private.policy_differs(tenantry_private.tables, name) is
-  'Whether a policy is missing or is not as it was made. Printed expressions are compared, never executed.';
+comment on function tenantry_private.actual_policies(regclass) is 'The policies of a table, their expressions as PostgreSQL prints them with nothing but pg_catalog in the search_path.';
 
 create function tenantry_private.plan_policies(declaration tenantry_private.tables)
 returns table (statement text, lock text)
@@ -103,11 +86,17 @@ declare
   stale  name;
 begin
   lock := 'ACCESS EXCLUSIVE';
-  for wanted in select * from tenantry_private.wanted_policies(declaration) loop
-    if not tenantry_private.policy_differs(declaration, wanted.policy) then
-      continue;
-    end if;
-    if exists (select from tenantry_private.actual_policies(target) a where a.policy = wanted.policy) then
+  -- Missing, or not as it was made. Printed expressions are compared, never executed.
+  for wanted in
+    select w.*, a.policy is not null as is_there
+      from tenantry_private.wanted_policies(declaration) with ordinality as w (policy, command, permissive, to_role, using_text, check_text, position)
+      left join tenantry_private.actual_policies(target) a on a.policy = w.policy
+     where a.policy is null
+        or (a.command, a.permissive, a.to_roles) is distinct from (w.command, w.permissive, array[w.to_role])
+        or (declaration.expressions -> w.policy::text) is distinct from jsonb_build_array(a.using_printed, a.check_printed)
+     order by w.position
+  loop
+    if wanted.is_there then
       statement := format('drop policy %I on %s', wanted.policy, target);
       return next;
     end if;
@@ -117,11 +106,11 @@ begin
     return next;
   end loop;
   for stale in
-    select a.policy
-      from tenantry_private.actual_policies(target) a
-     where a.policy like 'tenantry\_%'
-       and not exists (select from tenantry_private.wanted_policies(declaration) w where w.policy = a.policy)
-     order by a.policy
+    select p.polname
+      from pg_catalog.pg_policy p
+     where p.polrelid = target and p.polname like 'tenantry\_%'
+       and not exists (select from tenantry_private.wanted_policies(declaration) w where w.policy = p.polname)
+     order by p.polname
   loop
     statement := format('drop policy %I on %s', stale, target);
     return next;

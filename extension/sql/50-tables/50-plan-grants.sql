@@ -48,29 +48,30 @@ begin
       union
       select i.inhrelid from tree join pg_catalog.pg_inherits i on i.inhparent = tree.oid
        where not exists (select from tenantry.tables t where t.relation = i.inhrelid)),
-    login as (
-      select r.oid
-        from tenantry_private.allowed_logins() a
-        join pg_catalog.pg_roles r on r.rolname = a.role_name
-       where a.granted_as = 'user' and not r.rolsuper),
     holding as (
       select distinct tree.oid, acl.grantee
         from tree
         join pg_catalog.pg_class c on c.oid = tree.oid
        cross join aclexplode(c.relacl) acl
        where acl.grantee <> c.relowner and (tree.oid <> target or acl.grantee <> 0))
-    select h.oid::regclass as relation, h.grantee, coalesce(quote_ident(r.rolname), 'public') as name,
+    select h.oid::regclass as relation, h.grantee, r.rolname as role_name, coalesce(quote_ident(r.rolname), 'public') as name,
            case when h.grantee <> 0
                  and (not protected or h.oid = target and pg_has_role(h.grantee, users, 'usage')) then wanted
                 else '{}' end as keep
       from holding h
       left join pg_catalog.pg_roles r on r.oid = h.grantee
-     where h.grantee in (0, users)
-        or exists (select from login l where pg_has_role(l.oid, h.grantee, 'member'))
-           -- a way out of its own, which check() names
-           and not exists (select from tenantry.schemas s where s.migration_role = r.rolname)
      order by h.oid <> target, h.oid::regclass::text, h.grantee <> users, 3
   loop
+    if holder.grantee not in (0, users)
+       and (not exists (
+              select
+                from tenantry_private.allowed_logins() a
+                join pg_catalog.pg_roles r on r.rolname = a.role_name
+               where a.granted_as = 'user' and not r.rolsuper and pg_has_role(r.oid, holder.grantee, 'member'))
+            -- a way out of its own, which check() names
+            or exists (select from tenantry.schemas s where s.migration_role = holder.role_name)) then
+      continue;
+    end if;
     extra := array(
       select p
         from unnest(tenantry_private.granted(holder.relation, holder.grantee)) as p

@@ -6,45 +6,70 @@
 -- about: a declaration that is not recorded yet, or one without a class for a table that is about to be forgotten.
 create function tenantry_private.checked_references(child tenantry_private.tables, about tenantry_private.tables)
 returns setof pg_catalog.pg_constraint
-language sql stable security definer
+language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
 set debug_print_parse = off
 set debug_print_rewritten = off
 set debug_print_plan = off
-begin atomic
-  select key.*
-    from pg_catalog.pg_constraint key
-    join (select t.relation, t.class, t.owner_column, t.owner_kind
-            from tenantry_private.tables t where t.relation is distinct from (about).relation
-          union all
-          select (about).relation, (about).class, (about).owner_column, (about).owner_kind) parent
-      on parent.relation = key.confrelid and parent.class in ('owned', 'by_parent')
-    left join pg_catalog.pg_attribute owner
-      on owner.attrelid = key.conrelid and owner.attname = (child).owner_column and not owner.attisdropped
-    left join pg_catalog.pg_attribute parent_owner
-      on parent_owner.attrelid = key.confrelid and parent_owner.attname = parent.owner_column and not parent_owner.attisdropped
-   where key.conrelid = (child).relation and key.contype = 'f' and key.conparentid = 0
-     and (child).class in ('owned', 'by_parent')
-     -- the owner itself
-     and not key.conkey = array[owner.attnum]
-     -- tied to the owner by a key in which the owner meets the owner of the same kind
-     and not ((child).owner_kind = parent.owner_kind
-              and exists (
-                  select
-                    from pg_catalog.pg_constraint tie
-                   cross join lateral unnest(tie.conkey, tie.confkey) as pair (own, theirs)
-                   where tie.conrelid = key.conrelid and tie.confrelid = key.confrelid and tie.contype = 'f'
-                     and tie.conkey @> key.conkey and pair.own = owner.attnum and pair.theirs = parent_owner.attnum))
-     and not ((child).class = 'by_parent' and key.confrelid = (child).parent
-              and (select array_agg(a.attname order by a.attname)
-                     from pg_catalog.pg_attribute a
-                    where a.attrelid = key.conrelid and a.attnum = any (key.conkey))
-                  = (select array_agg(column_name order by column_name) from unnest((child).owner_from) as column_name))
-     and not (select array_agg(a.attname)
-                from pg_catalog.pg_attribute a
-               where a.attrelid = key.conrelid and a.attnum = any (key.conkey)) <@ (child).unchecked_references
-   order by key.conname;
-end;
+as $$
+declare
+  key          pg_catalog.pg_constraint;
+  parent       tenantry_private.tables;
+  owner        smallint;
+  parent_owner smallint;
+  key_columns  name[];
+begin
+  if child.class is null or child.class not in ('owned', 'by_parent') then
+    return;
+  end if;
+  select a.attnum into owner
+    from pg_catalog.pg_attribute a where a.attrelid = child.relation and a.attname = child.owner_column and not a.attisdropped;
+  -- One look-up after the other: with a thousand tables a join of all this takes milliseconds for each.
+  for key in
+    select c.*
+      from pg_catalog.pg_constraint c
+     where c.conrelid = child.relation and c.contype = 'f' and c.conparentid = 0
+     order by c.conname
+  loop
+    if key.confrelid = about.relation then
+      parent := about;
+    else
+      select * into parent from tenantry_private.tables t where t.relation = key.confrelid;
+    end if;
+    if parent.class is null or parent.class not in ('owned', 'by_parent') then
+      continue;
+    end if;
+    -- the owner itself
+    if key.conkey = array[owner] then
+      continue;
+    end if;
+    select array_agg(a.attname order by a.attname) into key_columns
+      from pg_catalog.pg_attribute a where a.attrelid = key.conrelid and a.attnum = any (key.conkey);
+    if key_columns <@ child.unchecked_references then
+      continue;
+    end if;
+    -- the key to the parent, which the owner is tied to
+    if child.class = 'by_parent' and key.confrelid = child.parent
+       and key_columns = (select array_agg(c order by c) from unnest(child.owner_from) as c) then
+      continue;
+    end if;
+    -- tied by another key in which the owner meets the owner of the same kind
+    if child.owner_kind = parent.owner_kind then
+      select a.attnum into parent_owner
+        from pg_catalog.pg_attribute a where a.attrelid = key.confrelid and a.attname = parent.owner_column and not a.attisdropped;
+      if exists (
+           select
+             from pg_catalog.pg_constraint tie
+            cross join lateral unnest(tie.conkey, tie.confkey) as pair (own, theirs)
+            where tie.conrelid = key.conrelid and tie.confrelid = key.confrelid and tie.contype = 'f'
+              and tie.conkey @> key.conkey and pair.own = owner and pair.theirs = parent_owner) then
+        continue;
+      end if;
+    end if;
+    return next key;
+  end loop;
+end
+$$;
 
 comment on function tenantry_private.checked_references(tenantry_private.tables, tenantry_private.tables) is
   'The foreign keys of a protected table whose targets must be visible to whoever writes them.';

@@ -85,7 +85,8 @@ begin
   loop
     severity := 'info'; code := 'login_of_another_database'; object := quote_ident(item.member);
     problem := 'a member of tenantry_user that is not allowed here may connect: it cannot enter, but reads shared tables';
-    fix := format('revoke connect on database %I from public;', current_database());
+    fix := format('revoke connect on database %I from %s;', current_database(),
+             case when has_database_privilege('public', current_database(), 'connect') then 'public' else quote_ident(item.member) end);
     return next;
   end loop;
 end
