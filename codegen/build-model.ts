@@ -72,7 +72,7 @@ export function buildModel(snapshot: Snapshot, options: ModelOptions = {}): Mode
       })
       const { select, insert, update } = model.may
       if (!select && !insert && !update) return []
-      if (mapping.alias && aliases.has(mapping.alias)) aliases.get(mapping.alias)!.used = true
+      for (const type of mapping.names) aliasOf(type).used = true
       return [model]
     })
     return tableModel(relation, columns, {

@@ -20,8 +20,9 @@ export interface TypeMapping {
   readonly notNull: boolean
   /** The domain brings a default. */
   readonly hasDefault: boolean
-  /** The enum or domain whose TypeScript alias `read` names. */
-  readonly alias?: TypeInfo
+  readonly isDomain: boolean
+  /** Enums and domains whose TypeScript names stand in the types above, or in their definitions. */
+  readonly names: readonly TypeInfo[]
 }
 
 interface Scalar {
@@ -91,7 +92,7 @@ export function typeMapper(
       type?.kind === 'domain'
         ? domain(type, map(type.base), nameOf(type))
         : type?.kind === 'enum'
-          ? { ...scalar({ read: nameOf(type) }), alias: type }
+          ? { ...scalar({ read: nameOf(type) }), names: [type] }
           : scalar((ref.schema === 'pg_catalog' ? scalars[ref.name] : undefined) ?? text)
     return ref.array ? array(baseOf({ ...ref, array: false }, declared), element) : element
   }
@@ -108,6 +109,8 @@ function scalar(type: Scalar): TypeMapping {
     array: false,
     notNull: false,
     hasDefault: false,
+    isDomain: false,
+    names: [],
     ...(type.encoding && { encoding: type.encoding }),
   }
 }
@@ -118,7 +121,8 @@ function domain(type: DomainInfo, base: TypeMapping, alias: string): TypeMapping
     read: alias,
     // A plain alias of the base: whatever the base accepts, the domain may.
     write: base.write === base.read ? alias : base.write,
-    alias: type,
+    isDomain: true,
+    names: [...base.names, type],
     notNull: type.notNull || base.notNull,
     hasDefault: type.default !== null || base.hasDefault,
   }
@@ -134,7 +138,6 @@ function array(base: TypeRef, element: TypeMapping): TypeMapping {
   // The elements of box[] are separated by semicolons, which pg neither reads nor writes.
   if (builtin && base.name === 'box') return { ...scalar(shape), array: true }
   const parsed = builtin && parsedArrays.has(base.name)
-  const ofDomain = element.alias?.kind === 'domain'
   // Read as text, an element stays what it was only if it was text in the first place.
   const textual =
     base.array || (!parsed && builtin && (scalars[base.name] ?? text).read !== 'string')
@@ -142,15 +145,24 @@ function array(base: TypeRef, element: TypeMapping): TypeMapping {
   return {
     read: many(textual ? 'string' : element.read),
     write: `readonly ${many(textual ? 'string' : element.write)}`,
-    driver: ofDomain ? 'string' : lossy ? 'number[]' : parsed ? many(element.read) : 'string',
+    driver: element.isDomain
+      ? 'string'
+      : lossy
+        ? 'number[]'
+        : parsed
+          ? many(element.read)
+          : 'string',
     driverWrite: element.encoding ? 'string' : `readonly ${many(element.driverWrite)}`,
     comparable: element.comparable,
     array: true,
     notNull: false,
     hasDefault: false,
+    isDomain: false,
+    names: textual ? [] : element.names,
     ...(element.encoding && !textual && { encoding: arrayEncoding(element.encoding) }),
-    ...(parsed && !ofDomain ? {} : { readAs: `pg_catalog.${parsed ? base.name : 'text'}[]` }),
-    ...(element.alias && !textual && { alias: element.alias }),
+    ...(parsed && !element.isDomain
+      ? {}
+      : { readAs: `pg_catalog.${parsed ? base.name : 'text'}[]` }),
   }
 }
 

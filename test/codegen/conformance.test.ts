@@ -30,6 +30,9 @@ const checks: Readonly<Record<string, Check>> = {
   Email: (value) => typeof value === 'string',
   Note: (value) => typeof value === 'string',
   Rating: (value) => typeof value === 'number',
+  WorkEmail: (value) => typeof value === 'string',
+  MainMood: (value) => moodValues.some((label) => label === value),
+  Labels: (value) => Array.isArray(value) && value.every((label) => typeof label === 'string'),
 }
 
 function holds(type: string, value: unknown): boolean {
@@ -122,8 +125,13 @@ describe('declared types are what the driver returns', () => {
 
   it('null is null in every nullable column', async () => {
     const row = await accessors.samples.insert({ id: 3, a_note: '' })
-    const { id, a_note, a_required_jsonb, ...nullable } = row
-    expect({ id, a_note, a_required_jsonb }).toEqual({ id: 3, a_note: '', a_required_jsonb: {} })
+    const { id, a_note, a_main_mood, a_required_jsonb, ...nullable } = row
+    expect({ id, a_note, a_main_mood, a_required_jsonb }).toEqual({
+      id: 3,
+      a_note: '',
+      a_main_mood: 'ok',
+      a_required_jsonb: {},
+    })
     expect(Object.values(nullable).every((value) => value === null)).toBe(true)
   })
 })

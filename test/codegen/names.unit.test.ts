@@ -1,8 +1,16 @@
 import fc from 'fast-check'
+import pg from 'pg'
 import ts from 'typescript'
 import { describe, expect, it } from 'vitest'
-import { assignProperties, camelCase, IdentifierPool, pascalCase } from '../../codegen/names.js'
+import {
+  assignProperties,
+  camelCase,
+  IdentifierPool,
+  isSessionName,
+  pascalCase,
+} from '../../codegen/names.js'
 import { quote } from '../../src/accessors/identifier.js'
+import { tenantry } from '../../src/index.js'
 
 describe('names', () => {
   it.each([
@@ -61,6 +69,13 @@ describe('names', () => {
         expect(new Set(properties).size).toBe(names.length)
       }),
     )
+  })
+
+  it('leave the members of a session alone', () => {
+    const session = tenantry(new pg.Pool(), { secret: 'x'.repeat(32) }).as('user:1')
+    const members = Object.keys(session)
+    expect(members).toContain('transaction')
+    expect(members.filter((name) => !isSessionName(name))).toEqual([])
   })
 
   it('are quoted so that nothing ends the quotation', () => {

@@ -43,6 +43,9 @@ export const sample = {
   an_email: 'a@b.c',
   a_rating: 5,
   a_note: 'noted',
+  a_work_email: 'a@work.c',
+  a_main_mood: 'sad',
+  some_labels: ['a', 'b'],
   an_oid: 42,
   bools: [true, false],
   ints: [1, 2],
@@ -62,6 +65,7 @@ export const sample = {
   addresses: ['("Main street",1)'],
   emails: ['a@b.c'],
   ratings: [1, 5],
+  main_moods: ['ok'],
   ranges: ['[1,2)'],
   inets: ['10.0.0.1'],
   grid: [

@@ -7,6 +7,9 @@ comment on type public.mood is 'How somebody feels.';
 create type billing.state as enum ('open', 'paid');
 create type public.address as (street text, zip integer);
 create domain public.email as text check (value like '%@%');
+create domain public.work_email as public.email check (value like '%@work%');
+create domain public.main_mood as public.mood default 'ok';
+create domain public.labels as text[];
 create domain public.rating as integer check (value between 1 and 5);
 create domain public.note as text not null default '';
 
@@ -119,6 +122,9 @@ create table public.samples (
   an_email         public.email,
   a_rating         public.rating,
   a_note           public.note,
+  a_work_email     public.work_email,
+  a_main_mood      public.main_mood,
+  some_labels      public.labels,
   an_oid           oid,
   bools            boolean[],
   ints             integer[],
@@ -138,6 +144,7 @@ create table public.samples (
   addresses        public.address[],
   emails           public.email[],
   ratings          public.rating[],
+  main_moods       public.main_mood[],
   ranges           int4range[],
   inets            inet[],
   grid             integer[][]

@@ -78,11 +78,20 @@ export type Mood = (typeof moodValues)[number]
 /** Domain `public.email` over `text`, `CHECK ((VALUE ~~ '%@%'::text))`. */
 export type Email = string
 
+/** Domain `public.labels` over `text[]`. */
+export type Labels = string[]
+
+/** Domain `public.main_mood` over `public.mood`. */
+export type MainMood = Mood
+
 /** Domain `public.note` over `text`. */
 export type Note = string
 
 /** Domain `public.rating` over `integer`, `CHECK (((VALUE >= 1) AND (VALUE <= 5)))`. */
 export type Rating = number
+
+/** Domain `public.work_email` over `public.email`, `CHECK (((VALUE)::text ~~ '%@work%'::text))`. */
+export type WorkEmail = Email
 
 /**
  * A row of the table `public.agents`.
@@ -467,6 +476,12 @@ export interface SamplesRow {
   a_rating: Rating | null
   /** `public.note` */
   a_note: Note
+  /** `public.work_email` */
+  a_work_email: WorkEmail | null
+  /** `public.main_mood` */
+  a_main_mood: MainMood | null
+  /** `public.labels` */
+  some_labels: Labels | null
   /** `oid` */
   an_oid: number | null
   /** `boolean[]` */
@@ -505,6 +520,8 @@ export interface SamplesRow {
   emails: Email[] | null
   /** `public.rating[]` */
   ratings: Rating[] | null
+  /** `public.main_mood[]` */
+  main_moods: MainMood[] | null
   /** `int4range[]` */
   ranges: string[] | null
   /** `inet[]` */
@@ -556,6 +573,9 @@ export interface SamplesInsert {
   an_email?: Email | null
   a_rating?: Rating | null
   a_note?: Note
+  a_work_email?: WorkEmail | null
+  a_main_mood?: MainMood | null
+  some_labels?: readonly string[] | null
   an_oid?: number | null
   bools?: readonly boolean[] | null
   ints?: readonly number[] | null
@@ -575,6 +595,7 @@ export interface SamplesInsert {
   addresses?: readonly string[] | null
   emails?: readonly Email[] | null
   ratings?: readonly Rating[] | null
+  main_moods?: readonly MainMood[] | null
   ranges?: readonly string[] | null
   inets?: readonly string[] | null
   grid?: readonly (readonly number[])[] | null
@@ -623,6 +644,9 @@ export interface SamplesUpdate {
   an_email?: Email | null
   a_rating?: Rating | null
   a_note?: Note
+  a_work_email?: WorkEmail | null
+  a_main_mood?: MainMood | null
+  some_labels?: readonly string[] | null
   an_oid?: number | null
   bools?: readonly boolean[] | null
   ints?: readonly number[] | null
@@ -642,13 +666,14 @@ export interface SamplesUpdate {
   addresses?: readonly string[] | null
   emails?: readonly Email[] | null
   ratings?: readonly Rating[] | null
+  main_moods?: readonly MainMood[] | null
   ranges?: readonly string[] | null
   inets?: readonly string[] | null
   grid?: readonly (readonly number[])[] | null
 }
 
 /** What a filter on `public.samples` compares with. */
-export interface SamplesFilter extends Omit<SamplesRow, 'a_bigint' | 'a_numeric' | 'a_bytea' | 'an_interval' | 'an_xml' | 'a_point' | 'a_circle' | 'a_box' | 'a_polygon' | 'bigints' | 'numerics' | 'byteas' | 'dates' | 'timestamptzs' | 'intervals' | 'points' | 'boxes' | 'grid'> {
+export interface SamplesFilter extends Omit<SamplesRow, 'a_bigint' | 'a_numeric' | 'a_bytea' | 'an_interval' | 'an_xml' | 'a_point' | 'a_circle' | 'a_box' | 'a_polygon' | 'some_labels' | 'bigints' | 'numerics' | 'byteas' | 'dates' | 'timestamptzs' | 'intervals' | 'points' | 'boxes' | 'grid'> {
   a_bigint: NumericInput | null
   a_numeric: NumericInput | null
   a_bytea: BytesInput | null
@@ -658,6 +683,7 @@ export interface SamplesFilter extends Omit<SamplesRow, 'a_bigint' | 'a_numeric'
   a_circle: Incomparable | null
   a_box: Incomparable | null
   a_polygon: Incomparable | null
+  some_labels: readonly string[] | null
   bigints: readonly NumericInput[] | null
   numerics: readonly NumericInput[] | null
   byteas: readonly BytesInput[] | null
@@ -964,6 +990,9 @@ export interface SamplesTable {
   an_email: string | null
   a_rating: number | null
   a_note: ColumnType<string, string | undefined, string>
+  a_work_email: string | null
+  a_main_mood: Mood | null
+  some_labels: ColumnType<string[] | null, readonly string[] | null, readonly string[] | null>
   an_oid: number | null
   bools: ColumnType<boolean[] | null, readonly boolean[] | null, readonly boolean[] | null>
   ints: ColumnType<number[] | null, readonly number[] | null, readonly number[] | null>
@@ -983,6 +1012,7 @@ export interface SamplesTable {
   addresses: ColumnType<string | null, readonly string[] | null, readonly string[] | null>
   emails: ColumnType<string | null, readonly string[] | null, readonly string[] | null>
   ratings: ColumnType<string | null, readonly number[] | null, readonly number[] | null>
+  main_moods: ColumnType<string | null, readonly Mood[] | null, readonly Mood[] | null>
   ranges: ColumnType<string | null, readonly string[] | null, readonly string[] | null>
   inets: ColumnType<string[] | null, readonly string[] | null, readonly string[] | null>
   grid: ColumnType<number[][] | null, readonly (readonly number[])[] | null, readonly (readonly number[])[] | null>
@@ -1187,6 +1217,9 @@ export const schema = defineSchema<Accessors, DB>({
         { name: 'an_email' },
         { name: 'a_rating' },
         { name: 'a_note', notNull: true },
+        { name: 'a_work_email' },
+        { name: 'a_main_mood' },
+        { name: 'some_labels', array: true },
         { name: 'an_oid' },
         { name: 'bools', array: true },
         { name: 'ints', array: true },
@@ -1206,6 +1239,7 @@ export const schema = defineSchema<Accessors, DB>({
         { name: 'addresses', readAs: 'pg_catalog.text[]', array: true },
         { name: 'emails', readAs: 'pg_catalog.text[]', array: true },
         { name: 'ratings', readAs: 'pg_catalog.int4[]', array: true },
+        { name: 'main_moods', readAs: 'pg_catalog.text[]', array: true },
         { name: 'ranges', readAs: 'pg_catalog.text[]', array: true },
         { name: 'inets', array: true },
         { name: 'grid', array: true },
