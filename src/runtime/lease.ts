@@ -141,8 +141,12 @@ export class Lease {
         this.#busy = false
         const next = this.#waiting.shift()
         if (next) next()
-        report()
-        if (!this.#busy && this.#released) this.#giveBack()
+        try {
+          // May throw what a callback of the application throws.
+          report()
+        } finally {
+          if (!this.#busy && this.#released) this.#giveBack()
+        }
       })
     }
     if (this.#busy) this.#waiting.push(start)

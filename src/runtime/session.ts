@@ -83,6 +83,12 @@ function executorOf(unit: Unit): Executor {
       unit.run({ text, values }).catch((error: unknown) => {
         throw mapAccessorError(error)
       }) as Promise<never>,
-    transaction: (fn) => unit.transaction((inner) => fn(executorOf(inner))),
+    // Deferred constraints speak at COMMIT.
+    transaction: (fn) =>
+      unit
+        .transaction((inner) => fn(executorOf(inner)))
+        .catch((error: unknown) => {
+          throw mapAccessorError(error)
+        }),
   }
 }
