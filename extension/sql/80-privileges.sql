@@ -36,6 +36,9 @@ $close$;
 -- the context of their own session.
 grant execute on function tenantry.principal(text, text), tenantry.actor(), tenantry.may(text), tenantry.whoami(),
   tenantry.leave(), tenantry.audience(), tenantry.version() to public;
+-- A new partition of a kind's table takes over its trigger, so whoever creates partitions must be allowed to call this. It
+-- cannot be called but as a trigger, and looks into the registry for what to follow.
+grant execute on function tenantry_private.follow_kind() to public;
 grant select on tenantry.kinds, tenantry.tables, tenantry.schemas to public;
 
 -- The entering functions go to each login that tenantry.allow() names, not to a group: roles are cluster-wide.

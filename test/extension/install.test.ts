@@ -97,6 +97,7 @@ describe('an installation', () => {
       'tenantry.principal(text,text)',
       'tenantry.version()',
       'tenantry.whoami()',
+      'tenantry_private.follow_kind()',
     ])
   })
 
