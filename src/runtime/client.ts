@@ -37,6 +37,7 @@ export function clientFacade(
     return callback ? run(callback) : promised(run)
   }
   return facade(lease.client as RawClient & object, {
+    ...listeners(lease),
     query,
     release: (error?: Error | boolean) => lease.release(error),
     getTransactionStatus: () => lease.status,
@@ -44,6 +45,25 @@ export function clientFacade(
     end: () =>
       Promise.reject(new TenantryError('TN_STATEMENT_REFUSED', 'Release this client to its pool.')),
   }) as unknown as pg.PoolClient
+}
+
+const SUBSCRIBE = ['on', 'once', 'addListener', 'prependListener', 'prependOnceListener'] as const
+
+/**
+ * Listeners added through a client go when it is released. They would otherwise hear the notices
+ * and notifications of everybody who gets the connection afterwards.
+ */
+function listeners(lease: Lease): Record<string, unknown> {
+  const { client } = lease
+  const subscribe = SUBSCRIBE.map((method) => [
+    method,
+    function (this: unknown, event: string, listener: (...args: unknown[]) => void) {
+      client[method](event, listener)
+      lease.onGiveBack(() => client.off(event, listener))
+      return this
+    },
+  ])
+  return Object.fromEntries(subscribe) as Record<string, unknown>
 }
 
 function differs(mine: Identity, current: Identity | undefined): boolean {

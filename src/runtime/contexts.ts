@@ -72,7 +72,10 @@ export function contexts(options: ContextOptions): Contexts {
       return audience !== undefined
     },
     prepare(client) {
-      pending ??= fetchAudience(client)
+      // Somebody else asks already; should their connection fail, this one may do better.
+      if (pending)
+        return pending.catch(() => (audience === undefined ? this.prepare(client) : undefined))
+      pending = fetchAudience(client)
         .then((name) => {
           audience = name
         })

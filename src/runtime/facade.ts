@@ -1,5 +1,5 @@
 /** Members of an object that stand in for its own. */
-export type Overrides = Readonly<Record<string, unknown>>
+export type Overrides = Record<string, unknown>
 
 /**
  * A view of `target` with some members replaced and all others passed through, so that
@@ -25,6 +25,11 @@ export function facade<T extends object>(target: T, overrides: Overrides): T {
       return method
     },
     set(_, property, value) {
+      // An application that wraps `query` or `release` wraps what it was given, not what lies below.
+      if (typeof property === 'string' && Object.hasOwn(overrides, property)) {
+        overrides[property] = value
+        return true
+      }
       return Reflect.set(target, property, value, target)
     },
   })

@@ -39,6 +39,7 @@ export class Lease {
   #savepoints = 0
   #released: { error: Error | boolean | undefined } | undefined
   readonly #waiting: (() => void)[] = []
+  readonly #leaving: (() => void)[] = []
 
   constructor(runtime: Runtime, client: RawClient, release: Release, who: Identity) {
     this.#runtime = runtime
@@ -117,6 +118,12 @@ export class Lease {
     }
     this.#released = { error }
     if (!this.#busy) this.#giveBack()
+  }
+
+  /** Runs `leave` when the connection changes hands. */
+  onGiveBack(leave: () => void): void {
+    if (this.#gaveBack) leave()
+    else this.#leaving.push(leave)
   }
 
   // Calls are taken one after the other, as a connection that is not pipelined does by itself:
@@ -271,6 +278,7 @@ export class Lease {
   #giveBack(): void {
     if (this.#gaveBack) return
     this.#gaveBack = true
+    for (const leave of this.#leaving) leave()
     const state = connectionState(this.client)
     const error = this.#released?.error
     if (error) this.#release(error)

@@ -129,6 +129,38 @@ describe('a client', () => {
   })
 })
 
+describe('a client that is released', () => {
+  it('takes its listeners with it', async () => {
+    const heard: unknown[] = []
+    const client = await db.as(user(5)).client.connect()
+    client
+      .on('notice', (notice) => heard.push(notice.message))
+      .on('notification', (message) => heard.push(message.payload))
+    await client.query(`do $$ begin raise notice 'mine'; end $$`)
+    client.release()
+    await db.as(user(6)).query(`do $$ begin raise notice 'not yours'; end $$`)
+    expect(heard).toEqual(['mine'])
+  })
+
+  it('may have been wrapped by the application, as pg’s own guide does', async () => {
+    const client = await db.as(user(5)).client.connect()
+    const { query, release } = client
+    const texts: unknown[] = []
+    client.query = ((...args: unknown[]) => {
+      texts.push(args[0])
+      return Reflect.apply(query, client, args)
+    }) as never
+    client.release = () => {
+      texts.push('release')
+      release.call(client)
+    }
+    expect((await client.query(OWNER)).rows).toEqual([{ owner: 5 }])
+    client.release()
+    expect((await db.as(user(6)).query(OWNER)).rows).toEqual([{ owner: 6 }])
+    expect(texts).toEqual([OWNER, 'release'])
+  })
+})
+
 describe('db.pool', () => {
   it('is a pg pool to whoever looks', () => {
     expect(db.pool).toBeInstanceOf(pg.Pool)
