@@ -1,12 +1,12 @@
 import { Command, CommanderError } from 'commander'
 import { applyCommand } from './apply/command.js'
 import { checkCommand } from './check.js'
+import { demoCommand } from './demo.js'
 import { report } from './errors.js'
 import { generateCommand } from './generate.js'
 import { installCommand } from './install.js'
 import type { Io } from './io.js'
 import { keysCommand } from './keys.js'
-import { demoCommand } from './optional.js'
 import { sqlCommand } from './sql/command.js'
 import { statusCommand } from './status.js'
 import { surveyCommand } from './survey.js'
@@ -35,7 +35,7 @@ findings, 3 when there is no connection.`,
     statusCommand(io),
     sqlCommand(io),
     generateCommand(io),
-    ...(await demoCommand()),
+    demoCommand(io),
   ]) {
     program.addCommand(command)
   }

@@ -15,6 +15,7 @@ import { accountIds, exemptTables, owners, sharedTables } from '../fixtures/shop
 import { testDatabase, type TestDatabase, type TestRole } from '../support/database.js'
 import { cli, type CliResult } from './cli.js'
 import { changedLines } from './changed-lines.js'
+import { comparable, only, owned, sorted } from './compare.js'
 import { uncomment } from './edit.js'
 
 const secret = randomBytes(32).toString('base64url')
@@ -237,16 +238,6 @@ describe('the application', () => {
   })
 })
 
-/** Timestamps that default to now differ from run to run, and RETURNING has no order. */
-function comparable(value: unknown): unknown {
-  const plain = JSON.parse(
-    JSON.stringify(value ?? null, (key, each: unknown) =>
-      key === 'createdAt' || key === 'updatedAt' ? undefined : each,
-    ),
-  ) as unknown
-  return Array.isArray(plain) ? plain.map((each) => JSON.stringify(each)).sort() : plain
-}
-
 describe('an account', () => {
   it('cannot write to another, by any of the forms the ORM uses', async () => {
     const runtimeDb = tenantry(new pg.Pool({ connectionString: runtime.url }), { secret })
@@ -276,15 +267,3 @@ describe('an account', () => {
     }
   })
 })
-
-/** The person who edited the file gave the old movements the owner of their product. */
-function owned(table: string, row: Record<string, unknown>, owner: number) {
-  return table === 'stockMovements' ? { ...row, accountId: owner } : row
-}
-
-function only(columns: readonly string[], row: Record<string, unknown>): Record<string, unknown> {
-  return Object.fromEntries(columns.map((column) => [column, row[column]]))
-}
-
-const sorted = (rows: readonly Record<string, unknown>[]): string[] =>
-  rows.map((row) => JSON.stringify(Object.entries(row).sort())).sort()
