@@ -200,11 +200,8 @@ begin
       from pg_catalog.pg_class c
       join pg_catalog.pg_roles r on r.oid = c.relowner
      where c.oid = target and c.relowner = (select p.relowner from pg_catalog.pg_class p where p.oid = parent.relation);
-    if as_owner is null then
-      perform tenantry_private.refuse(
-        format('%s and its parent %s have different owners, and a superuser must not run what they have attached to their tables', target, parent.relation),
-        format('Give both one owner, or run this as an admin who is a member of both: alter table %s owner to …;', target));
-    end if;
+  end if;
+  if as_owner is not null then
     statement := format('set local role %I', as_owner);
     lock := null;
     return next;
@@ -278,6 +275,27 @@ end
 $$;
 
 comment on function tenantry_private.plan_parent(tenantry_private.tables) is 'Statements that derive the owner column from the parent and tie it to it by a composite foreign key.';
+
+-- Asked before owners are filled, not while it is planned: check() plans too.
+create function tenantry_private.require_one_owner(declaration tenantry_private.tables, statements text[])
+returns void
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if exists (select from unnest(statements) as s where starts_with(s, 'update '))
+     and not exists (select from unnest(statements) as s where starts_with(s, 'set local role '))
+     and (select r.rolsuper from pg_catalog.pg_roles r where r.rolname = current_user) then
+    perform tenantry_private.refuse(
+      format('%s and its parent %s have different owners, and a superuser must not run what they have attached to their tables',
+        declaration.relation, declaration.parent),
+      format('Give both one owner (alter table %s owner to …;), or run this as an admin who is a member of both.', declaration.relation));
+  end if;
+end
+$$;
+
+comment on function tenantry_private.require_one_owner(tenantry_private.tables, text[]) is
+  'Refuses to fill owners as a superuser where no one owner of both tables could do it. Error: TN011.';
 
 -- The owner column itself: NOT NULL, leading an index, defaulting to the principal.
 create function tenantry_private.plan_owner_column(declaration tenantry_private.tables)

@@ -319,6 +319,7 @@ begin
   end if;
 
   select array_agg(p.statement), array_agg(p.lock) into statements, locks from tenantry_private.plan_table(declaration) p;
+  perform tenantry_private.require_one_owner(declaration, statements);
   for step, statement, lock in select * from tenantry_private.carry_out(statements, locks, 0, dry_run) loop
     last := step;
     return next;

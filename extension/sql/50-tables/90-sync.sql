@@ -166,6 +166,7 @@ begin
       select array_agg(p.statement) as statements, array_agg(p.lock) as locks into plan from tenantry_private.plan_share(declaration) p;
     else
       select array_agg(p.statement) as statements, array_agg(p.lock) as locks into plan from tenantry_private.plan_table(declaration) p;
+      perform tenantry_private.require_one_owner(declaration, plan.statements);
     end if;
     for step, statement, lock in select * from tenantry_private.carry_out(plan.statements, plan.locks, last, dry_run) loop
       last := step;
