@@ -87,6 +87,34 @@ const cases: readonly Case[] = [
     found: 'critical schema_create',
   },
   {
+    name: 'another schema in which the application creates',
+    given: 'create schema scratch; grant create on schema scratch to @app',
+    found: 'critical schema_create',
+  },
+  {
+    name: 'a schema that the application owns',
+    given: 'create schema theirs authorization @app',
+    found: 'critical schema_create',
+  },
+  {
+    name: 'an application that may create schemas',
+    given: 'grant create on database @db to @app',
+    found: 'critical database_create',
+  },
+  {
+    name: 'an application that is an admin, too',
+    given: `select tenantry.allow(@'app', 'admin')`,
+    found: 'critical login_admin',
+  },
+  {
+    name: 'a kind whose entities are owned by another column than their rows',
+    given: `create table bots (id uuid primary key, owner_id uuid not null references users, boss uuid not null);
+      alter table bots owner to @owner;
+      select tenantry.register_kind('bot', 'bots', owner_column => 'boss', owner_kind => 'user', acts_for_owner => true);
+      select tenantry.protect('bots', owner_column => 'owner_id')`,
+    found: 'warning kind_owner_differs',
+  },
+  {
     name: 'a trigger that the application may not run',
     given: `create table audit (id int); alter table audit owner to @owner; select tenantry.exempt('audit', 'a test');
       create function audited() returns trigger language plpgsql as $$begin insert into audit values (1); return new; end$$;
@@ -189,6 +217,7 @@ describe('check()', () => {
   const named = (text: string) =>
     text
       .replaceAll("@'extra'", `'${extra.name}'`)
+      .replaceAll("@'app'", `'${on.app.name}'`)
       .replaceAll('@app', quoted(on.app.name))
       .replaceAll('@owner', quoted(on.owner.name))
       .replaceAll('@extra', quoted(extra.name))

@@ -332,26 +332,22 @@ begin
     return next;
   end loop;
 
+  -- Whoever owns the row writes the column that says whose the entity is.
   for item in
-    select n.nspname, g.grantee
-      from pg_catalog.pg_namespace n
-     cross join lateral (
-           select 'public'::text as grantee where has_schema_privilege('public', n.oid, 'create')
-           union all
-           select quote_ident(a.role_name)
-             from tenantry_private.allowed_logins() a
-            where a.granted_as = 'user' and has_schema_privilege(a.role_name, n.oid, 'create')
-              and not has_schema_privilege('public', n.oid, 'create')
-              and n.nspowner <> to_regrole(quote_ident(a.role_name))) g
-     where n.oid in (select tenantry_private.schemas_in_scope())
-     order by 1, 2
+    select k.kind, k.relation, k.id_column, k.owner_column as kind_owner, k.acts_for_owner, t.owner_column, t.owner_kind
+      from tenantry.kinds k
+      join tenantry.tables t on t.relation = k.relation
+     where t.class in ('owned', 'by_parent') and k.owner_column <> t.owner_column and k.acts_for_owner
+     order by 1
   loop
-    severity := 'critical'; code := 'schema_create'; object := quote_ident(item.nspname);
-    problem := format('%s may create objects in it and so shadow the application''s', item.grantee);
-    fix := format('revoke create on schema %I from %s;', item.nspname, item.grantee);
+    severity := 'warning'; code := 'kind_owner_differs'; object := item.relation;
+    problem := format('its rows belong to whoever %I names, who may write anybody into %I and so make a %s that acts for them',
+                 item.owner_column, item.kind_owner, item.kind);
+    fix := format('select tenantry.register_kind(%L, %L, id_column => %L, owner_column => %L, owner_kind => %L, acts_for_owner => true);',
+             item.kind, item.relation, item.id_column, item.owner_column, item.owner_kind);
     return next;
   end loop;
 end
 $$;
 
-comment on function tenantry_private.table_findings() is 'Findings owner_unbound, view_runs_as_owner, policy_foreign, reference_exempt, reference_across_kinds, schema_create.';
+comment on function tenantry_private.table_findings() is 'Findings owner_unbound, view_runs_as_owner, policy_foreign, reference_exempt, reference_across_kinds, kind_owner_differs.';

@@ -13,6 +13,7 @@ begin
   select f.*
     from (select * from tenantry_private.key_findings()
           union all select * from tenantry_private.role_findings()
+          union all select * from tenantry_private.creation_findings()
           union all select * from tenantry_private.undeclared_findings()
           union all select * from tenantry_private.drift_findings()
           union all select * from tenantry_private.table_findings()
