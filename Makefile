@@ -54,7 +54,7 @@ installcheck: ## Try the installed extension in the running server (PGHOST, PGPO
 	@$(MAKE) -C extension installcheck
 
 clean: ## Remove what was built
-	rm -rf dist coverage extension/regress/results extension/regress/regression.*
+	rm -rf dist coverage .cache extension/regress/results extension/regress/regression.*
 	rm -f extension/tenantry--*.sql extension/install.sql extension/uninstall.sql
 
 # A date says little after a checkout: what is installed is compared before npm is asked.
