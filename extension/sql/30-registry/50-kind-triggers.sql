@@ -91,7 +91,7 @@ returns void
 language plpgsql immutable
 as $$
 begin
-  if id is null or id !~ '^[^\x01-\x1f\x7f]{1,200}$' then
+  if id is null or length(id) not between 1 and 200 or id ~ '[\x01-\x1f\x7f]' then
     raise exception 'an id must have 1 to 200 characters and no control characters: %', coalesce(quote_literal(left(id, 200)), 'null')
       using errcode = '22023', hint = 'Only such ids can be written as kind:id.';
   end if;

@@ -188,7 +188,7 @@ begin
   if exists (
        select
          from unnest(chain) as link (entity)
-        where entity is null or entity !~ '^[a-z][a-z0-9_]{0,62}:[^\x01-\x1f\x7f]{1,200}$') then
+        where tenantry_private.is_entity(entity) is not true) then
     perform tenantry_private.refuse_credential('its claims sub and act.sub must be entities, written kind:id');
   end if;
   return chain;

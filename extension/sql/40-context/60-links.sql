@@ -9,7 +9,7 @@ begin
         where e.kind = tenantry_private.kind_of(entity)
           and e.id = tenantry_private.id_of(entity)
           and e.gone_at is null) then
-    if entity is null or entity !~ '^[a-z][a-z0-9_]{0,62}:[^\x01-\x1f\x7f]{1,200}$' then
+    if tenantry_private.is_entity(entity) is not true then
       perform tenantry_private.refuse_credential('its claims sub and act.sub must be entities, written kind:id');
     end if;
     raise exception 'there is no entity %', entity
