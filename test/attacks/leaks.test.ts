@@ -13,7 +13,9 @@ describe('what statements tell beside their rows', () => {
   /** A statement's end and everything said on the way. */
   async function heard(client: pg.Client, sql: string): Promise<string> {
     const said: string[] = []
-    const listen = (notice: { message?: string }): void => void said.push(notice.message ?? '')
+    const listen = (notice: { message: string | undefined }): void => {
+      said.push(notice.message ?? '')
+    }
     client.on('notice', listen)
     await client.query('savepoint hearing')
     try {

@@ -1,12 +1,10 @@
-/** What became of an attack, and who could try it with the least powers. */
-export interface Verdict {
-  readonly verdict: 'closed' | 'stated residual'
-  readonly by: string
-  /** What closes it, or what remains and why. */
-  readonly because: string
-}
-export type AttackName = string
-export const verdicts: Record<string, Verdict> = new Proxy(
-  {},
-  { get: () => ({ verdict: 'closed', by: '', because: '' }) },
-)
+import { powers } from './verdicts/powers.js'
+import { rows } from './verdicts/rows.js'
+import { sessions } from './verdicts/sessions.js'
+
+export type { Verdict } from './verdicts/verdict.js'
+
+/** Every attack that is tested, by the name of its test. */
+export const verdicts = { ...sessions, ...rows, ...powers }
+
+export type AttackName = keyof typeof verdicts

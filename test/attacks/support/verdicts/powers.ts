@@ -1,0 +1,104 @@
+import { type Verdict, closed, login } from './verdict.js'
+
+/** The protection itself, the powers of tenantry and of its admins, and credentials. */
+export const powers = {
+  'a policy dropped, altered or replaced': closed(
+    'whoever owns the table',
+    'check() finds it, sync() mends it',
+  ),
+  'row-level security disabled or not forced': closed(
+    'whoever owns the table',
+    'check() finds it, sync() mends it',
+  ),
+  'triggers that check and follow switched off': closed(
+    'whoever owns the table',
+    'check() finds it',
+  ),
+  'the owner of a table changed': closed(
+    'whoever owns the table',
+    'check() finds it, and the new owner may not enter',
+  ),
+  'BYPASSRLS or SUPERUSER granted to the login': closed(
+    'whoever grants roles',
+    'check() finds it, enter() refuses',
+  ),
+  'a login that is superuser, bypasses or owns': closed(
+    'such a login',
+    'allow() and enter() refuse it',
+  ),
+  'a permissive policy of the application’s': closed(
+    'whoever owns the table',
+    'each policy has a restrictive twin',
+  ),
+  'temporary tables given back': closed('the database’s owner', 'check() finds it'),
+  'a search_path that runs as SQL when the login is allowed again': closed(
+    login,
+    'names are taken apart and quoted',
+  ),
+  'a cast of one’s own that runs as tenantry when a kind’s row is written': closed(
+    'the owner of a kind’s table',
+    'only columns of PostgreSQL’s own types are read',
+  ),
+  'a view, or somebody else’s table, declared as a kind by an admin': closed(
+    'an admin without superuser',
+    'a kind is a table that the admin owns',
+  ),
+  'somebody else’s table opened through the registry by an admin': closed(
+    'an admin without superuser',
+    'only the owner declares a table',
+  ),
+  'the halves of functions that an admin may call': closed(
+    'an admin without superuser',
+    'none gives out a key, or does more than its caller may',
+  ),
+  'functions of one’s own in place of those that tenantry calls': closed(
+    'a login with CREATE and TEMPORARY',
+    'definer functions pin their path and settings',
+  ),
+  'pgcrypto moved away by the owner of the database': closed(
+    'the database’s owner',
+    'tenantry holds pgcrypto’s functions, not their names',
+  ),
+  'SET ROLE to a role that bypasses': closed(
+    login,
+    'allow() and enter() refuse such a login, check() finds it',
+  ),
+  'SET ROLE to a group that the floor policies do not bind': closed(
+    login,
+    'protect() and sync() take what such a group holds, check() finds it',
+  ),
+  'a login that does not inherit from tenantry_user': closed(
+    login,
+    'allow() makes it inherit, check() finds it',
+  ),
+  'SET ROLE to the migration role': closed(login, 'allow() refuses such a login, check() finds it'),
+  'a view that shows through another view': closed(
+    'whoever owns the table',
+    'check() follows views',
+  ),
+  'a token without a signature, or with another algorithm': closed(
+    'whoever can send a credential',
+    'the algorithm belongs to the key',
+  ),
+  'a token by another key': closed('whoever can send a credential', 'only registered keys sign'),
+  'a token for another database': closed(
+    'whoever can send a credential',
+    'the audience must be this database',
+  ),
+  'a token that has expired, never expires, or is not valid yet': closed(
+    'whoever can send a credential',
+    'exp is required and bounded, nbf is kept',
+  ),
+  'a token whose claims are no entities': closed(
+    'whoever can mint a credential',
+    'claims are checked after the signature too',
+  ),
+  'garbage, and a megabyte of it': closed(
+    'whoever can send a credential',
+    'nothing unsigned is parsed but a short header',
+  ),
+  'keys shown by debugging settings': closed(
+    login,
+    'keys are only assigned, and the settings are off inside',
+  ),
+} as const satisfies Record<string, Verdict>
