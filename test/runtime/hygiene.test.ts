@@ -1,7 +1,7 @@
 import type pg from 'pg'
-import Cursor from 'pg-cursor'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { Session, Tenantry } from '../../src/index.js'
+import type { Session } from '../../src/index.js'
+import { CLEAN, leftovers, type Leftovers, type Opened } from './leftovers.js'
 import { codeOf, createWorld, user, type World } from './world.js'
 
 let world: World
@@ -9,45 +9,6 @@ beforeAll(async () => {
   world = await createWorld()
 })
 afterAll(() => world.end())
-
-type Opened = Tenantry & { raw: pg.Pool }
-
-interface Leftovers {
-  pid: number
-  context: string | null
-  planted: string | null
-  zone: string
-  prepared: number
-  cursors: number
-  locks: number
-  listening: number
-  rows: number
-}
-
-/** What the one connection of a pool holds now, seen by whoever gets it next. */
-async function leftovers(db: Opened): Promise<Leftovers> {
-  const { rows } = await db.raw.query<Leftovers>(`
-    select pg_backend_pid() as pid,
-           nullif(current_setting('tenantry.context', true), '') as context,
-           nullif(current_setting('app.planted', true), '') as planted,
-           current_setting('TimeZone') as zone,
-           (select count(*)::int from pg_prepared_statements) as prepared,
-           (select count(*)::int from pg_cursors where name <> '') as cursors,
-           (select count(*)::int from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()) as locks,
-           (select count(*)::int from pg_listening_channels()) as listening,
-           (select count(*)::int from notes) as rows`)
-  return rows[0]!
-}
-
-const CLEAN = {
-  context: null,
-  planted: null,
-  prepared: 0,
-  cursors: 0,
-  locks: 0,
-  listening: 0,
-  rows: 0,
-}
 
 describe.each(['sync', 'pipeline', 'awaited'] as const)('%s: after', (transport) => {
   const open = (options = {}, config: pg.PoolConfig = {}): Opened =>
@@ -89,7 +50,10 @@ describe.each(['sync', 'pipeline', 'awaited'] as const)('%s: after', (transport)
 
   it.each([
     ['a failed query', (me: Session) => me.query('select 1/0')],
-    ['a failed context', (me: Session) => me.query('select 1/0 from notes where $1 = 1', ['x'])],
+    [
+      'a parameter of the wrong type',
+      (me: Session) => me.query('select 1/0 from notes where $1 = 1', ['x']),
+    ],
     ['a failed commit', (me: Session) => me.transaction((tx) => tx.query('select 1/0'))],
   ])('%s: the connection was reset', async (_, fail) => {
     const db = open()
@@ -221,57 +185,6 @@ describe.each(['sync', 'pipeline', 'awaited'] as const)('%s: after', (transport)
       expect(() => client.release()).toThrow(/already been released/)
     })
     expect(same).toBe(true)
-  })
-})
-
-describe('sync: after', () => {
-  it('a cursor left open: the connection is gone', async () => {
-    const db = world.open({}, { max: 1 })
-    const { pid } = await leftovers(db)
-    const client = await db.as(user(1)).client.connect()
-    await client.query('begin')
-    const cursor = client.query(new Cursor('select * from notes'))
-    expect(await cursor.read(1)).toHaveLength(1)
-    client.release()
-    const left = await leftovers(db)
-    expect(left).toMatchObject(CLEAN)
-    expect(left.pid).not.toBe(pid)
-  })
-
-  it('a named statement that failed to parse: its name is not spoilt', async () => {
-    const db = world.open({ preparedStatements: true }, { max: 1 })
-    const client = await db.as(user(1)).client.connect()
-    await client.query('begin')
-    await client.query('savepoint a')
-    const spoilt = { name: 'one', text: 'select * from no_such_table' }
-    expect(await codeOf(client.query(spoilt))).toBe('42P01')
-    await client.query('rollback to a')
-    expect(await codeOf(client.query(spoilt))).toBe('42P01')
-    await client.query('rollback to a')
-    const good = { name: 'one', text: 'select $1::int as a', values: [1] }
-    expect((await client.query(good)).rows).toEqual([{ a: 1 }])
-    expect((await client.query({ ...good, values: [2] })).rows).toEqual([{ a: 2 }])
-    await expect(client.query({ name: 'one', text: 'select 2' })).rejects.toThrow(/must be unique/)
-    await client.query('commit')
-    client.release()
-    // After the reset the driver prepares it anew.
-    expect((await db.as(user(2)).query(good)).rows).toEqual([{ a: 1 }])
-  })
-
-  it('a statement prepared by somebody else under any name: it is not ours', async () => {
-    const db = world.open({ preparedStatements: true }, { max: 1 })
-    const query = { name: 'mine', text: 'select owner_id::int as owner from notes limit 1' }
-    expect((await db.as(user(1)).query(query)).rows).toEqual([{ owner: 1 }])
-    const { rows } = await db.raw.query<{ name: string }>('select name from pg_prepared_statements')
-    expect(rows.length).toBeGreaterThanOrEqual(2)
-    for (const { name } of rows) {
-      expect(name).toMatch(/^tn_[\w-]{16}$/)
-      // The first of these resets the connection, and the others are gone with it.
-      expect([undefined, '26000']).toContain(
-        await codeOf(db.as(user(1)).query(`deallocate "${name}"`)),
-      )
-    }
-    expect((await db.as(user(2)).query(query)).rows).toEqual([{ owner: 2 }])
   })
 })
 

@@ -3,7 +3,9 @@ import type pg from 'pg'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { tenantry, type Tenantry } from '../../src/index.js'
 import { fullLength } from '../support/full-length.js'
-import { check, Expected, Leak, NOBODY, pick, randomFrom, STEPS } from './soak-steps.js'
+import { randomFrom } from './random.js'
+import { check, Leak } from './soak-check.js'
+import { Expected, NOBODY, pick, STEPS } from './soak-steps.js'
 import { createWorld, user, USERS, type World } from './world.js'
 
 const CALLS = Number(process.env.TENANTRY_SOAK ?? (fullLength ? 100_000 : 20_000))
