@@ -31,17 +31,13 @@ export function buildModel(snapshot: Snapshot, options: ModelOptions = {}): Mode
   const brandOf = brandFinder(snapshot)
 
   // Kinds are named everywhere, by hand, so they get their names before the tables.
-  const kinds = snapshot.registry.kinds.map((kind): KindModel => {
-    const relation = snapshot.relations.find((each) => same(each, kind.relation))
-    const column = relation?.columns.find(({ name }) => name === kind.idColumn)
-    return {
-      kind: kind.kind,
-      constant: identifiers.take(convert(kind.kind)),
-      idType: identifiers.take(`${pascalCase(kind.kind)}Id`),
-      base: column ? mapType(column.type).driver : 'string',
-      table: kind.relation && `${kind.relation.schema}.${kind.relation.name}`,
-    }
-  })
+  const kinds = snapshot.registry.kinds.map(({ kind, idType, relation }): KindModel => ({
+    kind,
+    constant: identifiers.take(convert(kind)),
+    idType: identifiers.take(`${pascalCase(kind)}Id`),
+    base: idType === 'integer' || idType === 'smallint' ? 'number' : 'string',
+    table: relation && `${relation.schema}.${relation.name}`,
+  }))
 
   const columnsOf = (
     relation: RelationInfo,
@@ -122,6 +118,6 @@ function nothingToGenerate(snapshot: Snapshot): CodegenError {
   )
 }
 
-function same(a: RelationRef, b: RelationRef | null): boolean {
-  return a.schema === b?.schema && a.name === b.name
+function same(a: RelationRef, b: RelationRef): boolean {
+  return a.schema === b.schema && a.name === b.name
 }

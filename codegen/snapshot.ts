@@ -209,6 +209,8 @@ export interface RegisteredKind {
   /** Null for a kind whose entities are registered by hand. */
   readonly relation: RelationRef | null
   readonly idColumn: string | null
+  /** Its base type: uuid, bigint, integer, smallint or text. */
+  readonly idType: string
   readonly ownerColumn: string | null
   readonly ownerKind: string | null
   readonly actsForOwner: boolean

@@ -16,6 +16,7 @@ export const registered = `
                  'kind',         k.kind,
                  'relation',     ${relationRef('k.relation')},
                  'idColumn',     k.id_column,
+                 'idType',       k.id_type,
                  'ownerColumn',  k.owner_column,
                  'ownerKind',    k.owner_kind,
                  'actsForOwner', k.acts_for_owner

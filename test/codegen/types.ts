@@ -8,8 +8,11 @@ import { tenantry, type AccessorsOf } from '../../src/index.js'
 import {
   agent,
   AgentId,
+  DeviceId,
   org,
   OrgId,
+  robot,
+  RobotId,
   schema,
   user,
   UserId,
@@ -71,6 +74,13 @@ export async function ids(db: Accessors): Promise<void> {
   await db.agents.findMany({ where: { owner_id: { in: [mine] } } })
   // @ts-expect-error and in inserts
   await db.memories.insert({ body: 'x', agent_id: me })
+
+  await db.readings.findById({ device_id: DeviceId(5), at: new Date() })
+  robot(RobotId('r2d2'))
+  // @ts-expect-error kinds whose ids are integers have branded numbers
+  await db.readings.findById({ device_id: 5, at: new Date() })
+  // @ts-expect-error not text
+  DeviceId('5')
 
   const found = await db.memories.findFirst({ select: ['agent_id', 'user_id'] })
   if (found?.agent_id) await db.agents.findById(found.agent_id)

@@ -68,6 +68,17 @@ create table billing.invoices (
   primary key (org_id, number)
 );
 
+create table public.devices (
+  id       integer primary key,
+  owner_id uuid not null references public.users (id)
+);
+create table public.readings (
+  device_id integer not null references public.devices (id),
+  at        timestamptz not null,
+  value     real not null,
+  primary key (device_id, at)
+);
+
 -- Shares its name with a table of the default schema.
 create table billing.users (
   user_id uuid primary key references public.users (id),

@@ -37,6 +37,17 @@ export function AgentId(id: string): AgentId {
 /** Makes the identity of an entity of kind `agent`: `agent(id)`. */
 export const agent = identity('agent')
 
+/** The id of an entity of kind `device`, a row of `public.devices`. No other id fits where one is wanted. */
+export type DeviceId = number & Brand<'device'>
+
+/** Takes an id from outside as that of an entity of kind `device`. Checks nothing. */
+export function DeviceId(id: number): DeviceId {
+  return id as DeviceId
+}
+
+/** Makes the identity of an entity of kind `device`: `device(id)`. */
+export const device = identity('device')
+
 /** The id of an entity of kind `org`, a row of `public.orgs`. No other id fits where one is wanted. */
 export type OrgId = string & Brand<'org'>
 
@@ -47,6 +58,17 @@ export function OrgId(id: string): OrgId {
 
 /** Makes the identity of an entity of kind `org`: `org(id)`. */
 export const org = identity('org')
+
+/** The id of an entity of kind `robot`. No other id fits where one is wanted. */
+export type RobotId = string & Brand<'robot'>
+
+/** Takes an id from outside as that of an entity of kind `robot`. Checks nothing. */
+export function RobotId(id: string): RobotId {
+  return id as RobotId
+}
+
+/** Makes the identity of an entity of kind `robot`: `robot(id)`. */
+export const robot = identity('robot')
 
 /** The id of an entity of kind `user`, a row of `public.users`. No other id fits where one is wanted. */
 export type UserId = string & Brand<'user'>
@@ -390,6 +412,42 @@ export interface PeopleRow {
 /** The calls of the view `public.people`. */
 export interface PeopleAccessor extends
   Reads<PeopleRow> {
+}
+
+/** A row of the table `public.readings`. */
+export interface ReadingsRow {
+  /** `integer` */
+  device_id: DeviceId
+  /** `timestamp with time zone` */
+  at: Date
+  /** `real` */
+  value: number
+}
+
+/** What an insert into `public.readings` takes. */
+export interface ReadingsInsert {
+  device_id: DeviceId
+  at: DateInput
+  value: number
+}
+
+/** What an update of `public.readings` may set. */
+export interface ReadingsUpdate {
+  device_id?: DeviceId
+  at?: DateInput
+  value?: number
+}
+
+/** The calls of the table `public.readings`. */
+export interface ReadingsAccessor extends
+  Reads<ReadingsRow>,
+  ReadsById<ReadingsRow, { readonly device_id: DeviceId; readonly at: DateInput }>,
+  Inserts<ReadingsRow, ReadingsInsert>,
+  Upserts<ReadingsRow, ReadingsInsert, never>,
+  Updates<ReadingsUpdate, ReadingsRow>,
+  UpdatesById<ReadingsRow, ReadingsUpdate, { readonly device_id: DeviceId; readonly at: DateInput }>,
+  Deletes<ReadingsRow>,
+  DeletesById<{ readonly device_id: DeviceId; readonly at: DateInput }> {
 }
 
 /** A row of the table `public.samples`. */
@@ -875,6 +933,7 @@ export interface Accessors {
   readonly members: MembersAccessor
   readonly memories: MemoriesAccessor
   readonly people: PeopleAccessor
+  readonly readings: ReadingsAccessor
   readonly samples: SamplesAccessor
   readonly settings: SettingsAccessor
   readonly transaction_table: TransactionAccessor
@@ -945,6 +1004,13 @@ export interface MemoriesTable {
 export interface PeopleTable {
   id: ColumnType<string, never, never>
   name: ColumnType<string | null, never, never>
+}
+
+/** The table `public.readings`, for Kysely. */
+export interface ReadingsTable {
+  device_id: DeviceId
+  at: ColumnType<Date, DateInput, DateInput>
+  value: number
 }
 
 /** The table `public.samples`, for Kysely. */
@@ -1063,6 +1129,7 @@ export interface DB {
   members: MembersTable
   memories: MemoriesTable
   people: PeopleTable
+  readings: ReadingsTable
   samples: SamplesTable
   settings: SettingsTable
   transaction: TransactionTable
@@ -1170,6 +1237,17 @@ export const schema = defineSchema<Accessors, DB>({
         { name: 'id', notNull: true },
         { name: 'name' },
       ],
+    },
+    {
+      property: 'readings',
+      schema: 'public',
+      name: 'readings',
+      columns: [
+        { name: 'device_id', notNull: true },
+        { name: 'at', notNull: true },
+        { name: 'value', notNull: true },
+      ],
+      primaryKey: ['device_id', 'at'],
     },
     {
       property: 'samples',
