@@ -49,6 +49,9 @@ set debug_print_plan = off
 as $$
 begin
   perform tenantry_private.require_admin('unregister an entity');
+  if entity is null then
+    raise exception 'unregister_entity() needs an entity' using errcode = '22004', hint = 'Write it kind:id.';
+  end if;
   perform tenantry_private.require_entity(entity);
   if exists (select from tenantry_private.kinds k where k.kind = tenantry_private.kind_of(entity) and k.relation is not null) then
     perform tenantry_private.refuse(format('%s comes from a table', entity), 'Delete its row there.');
@@ -60,7 +63,7 @@ end
 $$;
 
 comment on function tenantry.unregister_entity(tenantry.entity) is
-  'Ends an entity that was registered by hand: it can be entered no more, and what it was given is void. Errors: 42501, TN009, TN011.';
+  'Ends an entity that was registered by hand: it can be entered no more, and what it was given is void. Errors: 22004, 42501, TN009, TN011.';
 
 create function tenantry.register_service(entity tenantry.entity, serves_kind text)
 returns void
@@ -72,6 +75,9 @@ set debug_print_plan = off
 as $$
 begin
   perform tenantry_private.require_admin('register a service');
+  if entity is null then
+    raise exception 'register_service() needs an entity' using errcode = '22004', hint = 'Write it kind:id.';
+  end if;
   perform tenantry_private.require_entity(entity);
   if not exists (select from tenantry_private.kinds k where k.kind = register_service.serves_kind) then
     perform tenantry_private.refuse(format('kind %s is not registered', coalesce(quote_literal(serves_kind), 'null')),
@@ -86,7 +92,7 @@ end
 $$;
 
 comment on function tenantry.register_service(tenantry.entity, text) is
-  'Lets an entity, such as a platform''s shared agent, act for every entity of a kind: one per call, with select, insert, update and delete. Errors: 42501, TN009, TN011.';
+  'Lets an entity, such as a platform''s shared agent, act for every entity of a kind: one per call, with select, insert, update and delete. Errors: 22004, 42501, TN009, TN011.';
 
 create function tenantry.unregister_service(entity tenantry.entity, serves_kind text)
 returns void
