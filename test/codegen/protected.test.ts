@@ -102,7 +102,9 @@ describe('accessors of protected tables', () => {
     }
     expect(await call.update({ all: true, set: { body: 'x' } })).toBe(0)
     await expect(call.insert({ user_id: bob, body: 'planted' })).rejects.toThrow(code('TN_ACCESS'))
-    await expect(call.upsert({ id: bobsMemory, body: 'taken over' })).rejects.toThrow()
+    await expect(call.upsert({ id: bobsMemory, body: 'mine now' })).rejects.toThrow(
+      code('TN_ACCESS'),
+    )
     expect((await as(bob).memories.findById(bobsMemory))?.body).toBe('of Bob')
   })
 
