@@ -1,4 +1,5 @@
 import { Command, Option } from 'commander'
+import { counted } from '../survey/index.js'
 import { connectionHelp, withConnection } from './connect.js'
 import { CliError } from './errors.js'
 import { requireAdmin } from './installed.js'
@@ -53,7 +54,7 @@ Examples:
             ? 1
             : 0
         if (worst > 0) {
-          throw new CliError('FINDINGS', `${rows.length} findings.`, {
+          throw new CliError('FINDINGS', `${counted(rows.length, 'finding')}.`, {
             exitCode: worst,
             hint: 'Running the statement of a finding removes it.',
           })

@@ -45,7 +45,7 @@ Examples:
           ...(options.runtimeLogin ? { runtimeLogin: options.runtimeLogin } : {}),
         })
         io.out(render(found))
-        io.err(`${found.proposals.length} tables: ${summary(found)}.\n`)
+        io.err(`${summary(found)}.\n`)
         for (const warning of found.warnings) io.err(`Warning: ${warning}\n`)
       }),
     )

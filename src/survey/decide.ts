@@ -1,5 +1,6 @@
 import type { ClientBase } from 'pg'
-import type { RelationInfo, Snapshot } from '../../codegen/snapshot.js'
+import type { RelationInfo } from '../../codegen/snapshot.js'
+import { declaredDecision, inOrder, type Declarations } from './declared.js'
 import type { Decision } from './decision.js'
 import type { Kind } from './model.js'
 import { path } from './names.js'
@@ -12,7 +13,7 @@ import { withoutOwner } from './without-owner.js'
 export async function decideAll(
   client: ClientBase,
   schema: Schema,
-  snapshot: Snapshot,
+  declarations: Declarations,
   kinds: readonly Kind[],
 ): Promise<Decision[]> {
   const decided = new Map<string, OwnedTable>()
@@ -22,11 +23,12 @@ export async function decideAll(
     if (decision.owned) decided.set(path(decision.table), decision.owned)
   }
   let open = [...schema.tables].sort((a, b) => order(a, kinds) - order(b, kinds))
-  open = open.filter((table) => {
-    const known = registered(table, snapshot, kinds)
+  const declared = open.filter((table) => declarations.has(path(table)))
+  for (const table of inOrder(declared, declarations)) {
+    const known = declaredDecision(table, declarations, kinds)
     if (known) add(known)
-    return !known
-  })
+  }
+  open = open.filter((table) => !declared.includes(table))
   while (open.length > 0) {
     const next = pick(schema, open, kinds, decided)
     if (!next) break
@@ -54,27 +56,6 @@ function referencedFirst(schema: Schema, tables: readonly RelationInfo[]): Relat
       a.foreignKeys.length - b.foreignKeys.length ||
       schema.referencing(b).length - schema.referencing(a).length,
   )
-}
-
-function registered(
-  table: RelationInfo,
-  snapshot: Snapshot,
-  kinds: readonly Kind[],
-): Decision | null {
-  const known = snapshot.registry.tables.find((each) => path(each) === path(table))
-  if (!known) return null
-  const kind = kinds.find((each) => each.kind === known.ownerKind)
-  return {
-    table,
-    class: 'protected',
-    reason:
-      `declared already: ${known.class.replace('_', ' ')}` +
-      (known.ownerColumn ? ` (${known.ownerColumn}, ${known.ownerKind ?? ''})` : ''),
-    statements: [],
-    alternatives: [],
-    notes: [],
-    owned: kind ? { ownerColumn: known.ownerColumn, kind } : null,
-  }
 }
 
 /**

@@ -40,6 +40,7 @@ export function findKinds(schema: Schema, snapshot: Snapshot, named: NamedKinds 
           known.ownerColumn && known.ownerKind
             ? { column: known.ownerColumn, kind: known.ownerKind }
             : null,
+        actsForOwner: known.actsForOwner,
         main: known.ownerKind === null,
         reason: 'registered already',
         registered: true,
@@ -68,6 +69,7 @@ export function findKinds(schema: Schema, snapshot: Snapshot, named: NamedKinds 
         table,
         idColumn,
         owner: owner && { column: owner.column, kind: owner.kind.kind },
+        actsForOwner: false,
         main: owner === null,
         reason: owner
           ? `each belongs to one ${owner.kind.kind} (${owner.column}), and acts`
@@ -93,6 +95,7 @@ function otherTenants(schema: Schema, main: readonly Kind[], actors: readonly Ki
         table,
         idColumn,
         owner: null,
+        actsForOwner: false,
         main: true,
         reason: 'they are referenced, and belong to nobody else',
         registered: false,
@@ -138,6 +141,7 @@ function namedKind(schema: Schema, kind: string, name: string): Kind {
     table,
     idColumn,
     owner: null,
+    actsForOwner: false,
     main: true,
     reason: 'named with --kind',
     registered: false,
@@ -167,6 +171,7 @@ function guessMain(schema: Schema): Kind[] {
       table: best.table,
       idColumn: best.idColumn,
       owner: null,
+      actsForOwner: false,
       main: true,
       reason:
         `${best.references === 1 ? '1 table points' : `${best.references} tables point`} at it` +

@@ -11,6 +11,8 @@ export interface Kind {
   readonly idColumn: string
   /** The entity that owns an entity of this kind: a user's account. */
   readonly owner: { readonly column: string; readonly kind: string } | null
+  /** Whether it may act for its owner. */
+  readonly actsForOwner: boolean
   /** Entities of the main kind are the tenants: they own themselves. */
   readonly main: boolean
   readonly reason: string

@@ -31,6 +31,9 @@ export function snake(name: string): string {
 /** `an account`, `a user`. */
 export const withArticle = (noun: string): string => `${/^[aeio]/.test(noun) ? 'an' : 'a'} ${noun}`
 
+/** `1 table`, `2 tables`. */
+export const counted = (n: number, noun: string): string => `${n} ${noun}${n === 1 ? '' : 's'}`
+
 /** `schema.table`, as a key for maps and in messages. */
 export function path(relation: RelationRef): string {
   return `${relation.schema}.${relation.name}`

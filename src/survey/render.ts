@@ -1,6 +1,6 @@
 import { duration } from './cost.js'
 import type { Kind, Proposal, Survey, TableClass } from './model.js'
-import { path, qualified, withArticle } from './names.js'
+import { counted, path, qualified, withArticle } from './names.js'
 import { rowsOf } from './schema.js'
 import { registerKind } from './statements.js'
 import { viewName } from './views.js'
@@ -18,13 +18,14 @@ const classes: readonly [TableClass, string][] = [
   ['undecided', 'undecided'],
 ]
 
-/** `17 owned, 12 by parent, 6 shared, 1 undecided`. */
+/** `36 tables: 17 owned, 12 by parent, 6 shared, 1 undecided`. */
 export function summary(survey: Survey): string {
-  return classes
+  const parts = classes
     .map(([name, label]) => [survey.proposals.filter((each) => each.class === name).length, label])
     .filter(([count]) => count !== 0)
     .map(([count, label]) => `${count} ${label}`)
-    .join(', ')
+  const tables = counted(survey.proposals.length, 'table')
+  return parts.length === 0 ? tables : `${tables}: ${parts.join(', ')}`
 }
 
 /** The survey as one SQL file to read, edit, keep and apply. */
@@ -37,7 +38,7 @@ export function render(survey: Survey): string {
         'and carry it out with `tenantry apply <this file>`, as often as you like: what is done already stays.',
     ),
     '--',
-    comment(`${survey.proposals.length} tables: ${summary(survey)}.`),
+    comment(`${summary(survey)}.`),
     comment(
       `Every statement runs in a transaction of its own; all together take ${duration(seconds)}. ` +
         'Times are estimates from the planner’s row counts.',
@@ -47,8 +48,7 @@ export function render(survey: Survey): string {
           '--',
           comment(
             `Decide first: ${undecided.map((each) => qualified(each.table)).join(', ')}. ` +
-              `Below, take the two dashes off one statement and delete the line \`${undecidedMark} …\`, or leave it: ` +
-              'a table that has a statement counts as decided.',
+              'Find their blocks below and take the two dashes off the statements you choose.',
           ),
         ]
       : []),
@@ -87,13 +87,13 @@ function kindBlock(kind: Kind): string[] {
     comment(
       `${kind.kind}: ${qualified(kind.table)}${rows === null ? '' : `, ${number(rows)} rows`}; ${kind.reason}.`,
     ),
-    kind.registered ? `-- ${registerKind(kind)}` : registerKind(kind),
+    registerKind(kind),
     ...(actsForOwner(kind)
       ? [
           comment(
             `  or, if ${withArticle(kind.kind)} works on the data of its ${kind.owner?.kind ?? ''}:`,
           ),
-          `-- ${registerKind(kind).replace(/\);$/, ', acts_for_owner => true);')}`,
+          `-- ${registerKind({ ...kind, actsForOwner: true })}`,
         ]
       : []),
     '',

@@ -1,7 +1,7 @@
 import type { Snapshot } from '../../codegen/snapshot.js'
 import type { Facts } from './facts.js'
 import type { Survey } from './model.js'
-import { identifier, literal } from './names.js'
+import { counted, identifier, literal } from './names.js'
 import { createRole, type Ownership } from './ownership.js'
 import { rowsOf, type Schema } from './schema.js'
 
@@ -94,7 +94,7 @@ function warnings(
       : []),
     ...(unknown > 0
       ? [
-          `${unknown} tables were never analysed, so their times below are too low: run analyze first.`,
+          `${counted(unknown, 'table')} never analysed: the times below are too low. Run analyze first.`,
         ]
       : []),
   ]

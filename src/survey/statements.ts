@@ -3,10 +3,10 @@ import type { Kind } from './model.js'
 import { identifier, literal, nameArray, qualified, target } from './names.js'
 import type { OwnerColumn, ParentPath } from './owners.js'
 
-/** `select … tenantry.register_kind(…)` for a kind that is not registered yet. */
+/** `select … tenantry.register_kind(…)`. */
 export function registerKind(kind: Kind): string {
   const owner = kind.owner
-    ? `, owner_column => ${literal(kind.owner.column)}, owner_kind => ${literal(kind.owner.kind)}`
+    ? `, owner_column => ${literal(kind.owner.column)}, owner_kind => ${literal(kind.owner.kind)}${kind.actsForOwner ? ', acts_for_owner => true' : ''}`
     : ''
   return `select tenantry.register_kind(${literal(kind.kind)}, ${target(kind.table)}, id_column => ${literal(kind.idColumn)}${owner});`
 }

@@ -4,6 +4,7 @@ import type { RelationInfo } from '../../codegen/snapshot.js'
 import { costOf } from './cost.js'
 import { decideAll } from './decide.js'
 import type { Decision } from './decision.js'
+import { readDeclarations } from './declared.js'
 import { readFacts, type Facts } from './facts.js'
 import { findKinds, type NamedKinds } from './kinds.js'
 import type { Proposal, Survey } from './model.js'
@@ -42,7 +43,7 @@ export async function survey(client: ClientBase, options: SurveyOptions = {}): P
   const decisions = await allowForeignReferences(
     client,
     schema,
-    await decideAll(client, schema, snapshot, kinds),
+    await decideAll(client, schema, await readDeclarations(client), kinds),
   )
   const ownership = ownershipOf(schema, facts, options.owner)
   const setup = setupFor(schema, snapshot, facts, ownership, options.runtimeLogin)

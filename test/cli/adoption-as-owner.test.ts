@@ -52,6 +52,7 @@ describe('a team without a superuser', () => {
     })
     expect(keys).toMatchObject({ code: 0, err: '' })
     const applied = await cli(['apply', await surveyedAndEdited()], { url: owner.url })
+    expect(applied.out).toContain(' 0 refused')
     expect(applied).toMatchObject({ code: 0, err: '' })
     expect(await cli(['check'], { url: owner.url })).toEqual({
       code: 0,

@@ -107,7 +107,7 @@ describe('the survey', () => {
     const again = await cli(['survey', '--runtime-login', runtime.name], { url: db.url() })
     expect(again.err).toContain('40 tables: 40 declared already')
     const file = join(folder, 'again.sql')
-    writeFileSync(file, edited)
+    writeFileSync(file, again.out)
     const second = await cli(['apply', file], { url: db.url() })
     expect(second).toMatchObject({ code: 0, err: '' })
     expect(second.out).toContain('40 as declared already, 0 refused')

@@ -73,7 +73,7 @@ describe('tenantry apply', () => {
     expect(first.out).toMatch(
       /line 3, protect public\.notes: refused\nERROR TN011: .*\nHINT: .*update .*notes set person_id/,
     )
-    expect(first.err).toContain('1 statements were refused')
+    expect(first.err).toContain('One statement was refused')
     expect(first.err).toContain(`run tenantry apply ${file} again`)
     expect([await isProtected('people'), await isProtected('notes')]).toEqual([true, false])
 

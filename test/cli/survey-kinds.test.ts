@@ -82,7 +82,7 @@ describe('kinds', () => {
     )
     await surveyed.db.admin.query(`select tenantry.register_kind('customer', 'accounts')`)
     const { out } = await cli(['survey'], { url: surveyed.db.url() })
-    expect(out).toContain(`-- select tenantry.register_kind('customer', 'public.accounts'`)
+    expect(out).toContain(`\nselect tenantry.register_kind('customer', 'public.accounts'`)
     expect(out).toContain(`owner_column => 'account_id', owner_kind => 'customer'`)
   })
 })

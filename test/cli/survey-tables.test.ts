@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import { render } from '../../src/survey/index.js'
+import type { TestDatabase } from '../support/database.js'
 import { cli } from './cli.js'
 import {
   accounts,
@@ -168,7 +169,57 @@ describe('what else there is', () => {
     surveyed = await surveyOf('select 1')
     await surveyed.db.admin.query(accounts)
     const { out } = await cli(['survey'], { url: surveyed.db.url() })
-    expect(out).toContain('1 tables were never analysed')
+    expect(out).toContain('1 table never analysed')
     expect(out).toContain('public.accounts (never analysed, 16 kB): owned')
   })
+
+  it('writes what is declared as a file that declares it again', async () => {
+    const schema = `${accounts}
+      create table agents    (id bigint primary key, account_id bigint not null references accounts);
+      create table invoices  (id bigint primary key, account_id bigint not null references accounts,
+                              written_by bigint references agents);
+      create table lines     (id bigint primary key, invoice_id bigint not null references invoices, owner bigint);
+      create table countries (code text primary key);
+      create table migrations (id int primary key);`
+    const declared = `
+      select tenantry.manage_schema('public');
+      select tenantry.register_kind('account', 'accounts');
+      select tenantry.register_kind('agent', 'agents', owner_column => 'account_id', owner_kind => 'account', acts_for_owner => true);
+      select tenantry.protect('accounts', owner_column => 'id', owner_kind => 'account');
+      select tenantry.protect('agents', owner_column => 'account_id', owner_kind => 'account');
+      select tenantry.protect('invoices', owner_column => 'account_id', owner_kind => 'account', unchecked_references => '{written_by}');
+      select tenantry.protect('lines', owner_column => 'owner', owner_from => '{invoice_id}');
+      select tenantry.share('countries');
+      select tenantry.exempt('migrations', 'it''s bookkeeping');`
+    surveyed = await surveyOf(schema)
+    await surveyed.db.admin.query(declared)
+    const runtime = await surveyed.db.role('again')
+    const found = await surveyAgain(surveyed.db, { runtimeLogin: runtime.name })
+    const registry = `select json_agg(t order by t.table_name) as tables,
+                             (select json_agg(k order by k.kind) from (select kind, relation::text, owner_column, acts_for_owner from tenantry.kinds) k) as kinds
+                        from (select table_name, class, owner_column, owner_kind, owner_from, parent::text,
+                                     unchecked_references, writers, reason from tenantry.tables) t`
+    const { rows: expected } = await surveyed.db.admin.query(registry)
+    const owner = await ownerName(surveyed.db)
+    await surveyed.db.drop()
+
+    const second = await surveyOf(schema)
+    surveyed = second
+    const login = await second.db.role('again')
+    const input = render(found)
+      .replaceAll(runtime.name, login.name)
+      .replaceAll(owner, await ownerName(second.db))
+    const { code, out } = await cli(['apply', '-'], { url: second.db.url(), input })
+    expect(out).toContain('0 refused')
+    expect(code).toBe(0)
+    expect((await second.db.admin.query(registry)).rows).toEqual(expected)
+  })
 })
+
+/** The login that owns the tables; its name differs from database to database. */
+async function ownerName(db: TestDatabase): Promise<string> {
+  const { rows } = await db.admin.query<{ tableowner: string }>(
+    `select tableowner from pg_tables where tablename = 'accounts'`,
+  )
+  return rows[0]?.tableowner ?? ''
+}

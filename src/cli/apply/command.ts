@@ -180,9 +180,13 @@ function finish(
     })
   }
   if (refused.length > 0) {
-    throw new CliError('REFUSED', `${refused.length} statements were refused.`, {
-      hint: `Do what the hints above say and run tenantry apply ${file} again: it does what is left.`,
-    })
+    throw new CliError(
+      'REFUSED',
+      `${refused.length === 1 ? 'One statement was' : `${refused.length} statements were`} refused.`,
+      {
+        hint: `Do what the hints above say and run tenantry apply ${file} again: it does what is left.`,
+      },
+    )
   }
   if (undecided.length > 0) throw notDecided(file, undecided)
   if (!options.dryRun) io.out('Next: tenantry check\n')
