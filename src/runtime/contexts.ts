@@ -67,23 +67,24 @@ export function contexts(options: ContextOptions): Contexts {
     cache.set(key, { statement, until: since + 1000 * (ttl - Math.min(10, ttl / 4)) })
   }
 
+  const prepare = (client: RawClient): Promise<void> => {
+    // Somebody else asks already; should their connection fail, this one may do better.
+    if (pending) return pending.catch(() => (audience === undefined ? prepare(client) : undefined))
+    pending = fetchAudience(client)
+      .then((name) => {
+        audience = name
+      })
+      .finally(() => {
+        pending = undefined
+      })
+    return pending
+  }
+
   return {
     get ready() {
       return audience !== undefined
     },
-    prepare(client) {
-      // Somebody else asks already; should their connection fail, this one may do better.
-      if (pending)
-        return pending.catch(() => (audience === undefined ? this.prepare(client) : undefined))
-      pending = fetchAudience(client)
-        .then((name) => {
-          audience = name
-        })
-        .finally(() => {
-          pending = undefined
-        })
-      return pending
-    },
+    prepare,
     statement(who) {
       const key = identityKey(who)
       const now = performance.now()

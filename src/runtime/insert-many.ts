@@ -60,6 +60,8 @@ function replace(this: unknown, key: string, value: unknown): unknown {
   if (typeof original === 'bigint') return String(original)
   // JSON has no NaN and no infinities; PostgreSQL reads them from strings.
   if (typeof original === 'number' && !Number.isFinite(original)) return String(original)
+  // JSON would make a NULL of it; the database says what is wrong with it.
+  if (original instanceof Date && Number.isNaN(original.getTime())) return String(original)
   if (original instanceof Uint8Array) return `\\x${Buffer.from(original).toString('hex')}`
   return value
 }

@@ -29,7 +29,9 @@ export interface TenantryOptions<A extends object = object> {
   /**
    * When a connection is reset (DISCARD ALL) before its next use. Default `error`: after errors
    * and after commands that may leave something in the session. `always`: after every use, in the
-   * background. Where the application configures connections itself (`onConnect`, or a `connect`
+   * background. A setting that a query changed by set_config() is noticed only where the server
+   * reports it (TimeZone, DateStyle, client_encoding and the like); an advisory lock is not. Choose
+   * `always` where tenants, or models, write the SQL. Where the application configures connections itself (`onConnect`, or a `connect`
    * listener on the pool), they are replaced instead, since a reset would undo that.
    */
   reset?: 'error' | 'always' | undefined

@@ -33,7 +33,8 @@ export interface Tenantry<A extends object = object> {
   /**
    * The pool as ORMs and raw SQL use it. Each query runs as the identity of the surrounding
    * `db.run`; without one it is refused with `TN_NO_IDENTITY`, before anything is sent. Errors of
-   * queries are pg's own DatabaseError, DETAIL included: do not show them to end users.
+   * queries are pg's own DatabaseError, DETAIL included: do not show them to end users. Listeners
+   * of the pool's events get bare clients, to set connections up; those have no identity.
    */
   readonly pool: pg.Pool
   /** Ends the pool. */

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { identityOf } from '../../src/identity.js'
+import type { RawClient } from '../../src/runtime/pg-internals.js'
 import { contexts, isRefused, type ContextStatement } from '../../src/runtime/contexts.js'
 
 const secret = 'correct horse battery staple, twice over'
@@ -75,6 +76,32 @@ describe('entering by a pass', () => {
     statement(who).onValue?.('p1.b')
     forget(who)
     expect(statement(who).text).toContain('enter_for_pass')
+  })
+})
+
+describe('the audience', () => {
+  const source = () => contexts({ secret, audience: undefined, credentialTtl: 60, contextTtl: 0 })
+  const client = (answer: () => Promise<unknown>): RawClient =>
+    ({ query: vi.fn(answer) }) as unknown as RawClient
+  const answering = () => client(() => Promise.resolve({ rows: [['app']] }))
+
+  it('is asked once, however many need it at the same time', async () => {
+    const { prepare, statement } = source()
+    const [first, second] = [answering(), answering()]
+    expect(() => statement(who)).toThrow(/not known yet/)
+    await Promise.all([prepare(first), prepare(second)])
+    expect(first.query).toHaveBeenCalledOnce()
+    expect(second.query).not.toHaveBeenCalled()
+    expect(statement(who).text).toContain('enter')
+  })
+
+  it('is asked again by the next when one connection fails', async () => {
+    const { prepare, statement } = source()
+    const failing = client(() => Promise.reject(new Error('connection lost')))
+    const [lost, asked] = await Promise.allSettled([prepare(failing), prepare(answering())])
+    expect(lost.status).toBe('rejected')
+    expect(asked.status).toBe('fulfilled')
+    expect(statement(who).kept).toBe(true)
   })
 })
 
