@@ -24,6 +24,8 @@ export interface Town {
   /** A connection of the application's login. */
   connect(): Promise<pg.Client>
   credential(principal: string, actor?: string, lifetime?: number): string
+  /** A credential for another database. */
+  credentialFor(audience: string, principal: string): string
   /** A transaction as somebody, rolled back afterwards unless `keep` is set. */
   as<T>(principal: string, work: (client: pg.Client) => Promise<T>, keep?: boolean): Promise<T>
   drop(): Promise<void>
@@ -47,16 +49,19 @@ export async function town(): Promise<Town> {
   await db.admin.query('select tenantry.initialise(true)')
   await db.admin.query('select tenantry.register_issuer($1, $2)', [signing.keyId, signing.key])
   const session = await app.connect()
-  const credential: Town['credential'] = (principal, actor = principal, lifetime = 60) => {
+  const mint = (audience: string, principal: string, actor: string, lifetime: number): string => {
     const who = { principal, actor } as Parameters<typeof mintCredential>[1]
     const expiresAt = Math.floor(Date.now() / 1000) + lifetime
-    return mintCredential(signing, who, { audience: db.name, expiresAt })
+    return mintCredential(signing, who, { audience, expiresAt })
   }
+  const credential: Town['credential'] = (principal, actor = principal, lifetime = 60) =>
+    mint(db.name, principal, actor, lifetime)
 
   return {
     db,
     app,
     credential,
+    credentialFor: (audience, principal) => mint(audience, principal, principal, 60),
     connect: () => app.connect(),
     async as(principal, work, keep = false) {
       await session.query('begin')

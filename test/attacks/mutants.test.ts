@@ -1,0 +1,169 @@
+import { afterAll, describe, expect, it } from 'vitest'
+import { failures } from './support/probes.js'
+import { type Town, town } from './support/town.js'
+
+interface Change {
+  readonly routine: string
+  readonly from: string | RegExp
+  readonly to: string
+}
+
+/** A piece of the protection, broken: SQL, or functions whose text is changed. */
+type Mutant = string | Change | readonly Change[]
+
+const owner = 'owner_id'
+const replacePolicy = (name: string, kind: string, command: string, body: string): string =>
+  `drop policy ${name} on town.notes; create policy ${name} on town.notes as ${kind} for ${command} to tenantry_user ${body}`
+const bothPolicies = (command: string, body: string): string =>
+  replacePolicy(`tenantry_${command}`, 'permissive', command, body) +
+  ';' +
+  replacePolicy(`tenantry_${command}_floor`, 'restrictive', command, body)
+const mine = (command: string): string =>
+  `${owner} = (select tenantry.principal('user', '${command}')::uuid)`
+
+const mutants: Record<string, Mutant> = {
+  'a policy dropped': 'drop policy tenantry_select on town.notes',
+  'USING true for reading': bothPolicies('select', 'using (true)'),
+  'USING true for deleting': bothPolicies('delete', 'using (true)'),
+  'WITH CHECK true on insert': bothPolicies('insert', 'with check (true)'),
+  'USING true for updating': bothPolicies('update', `using (true) with check (${mine('update')})`),
+  'WITH CHECK true on update': bothPolicies(
+    'update',
+    `using (${mine('update')}) with check (true)`,
+  ),
+  'policies that ask for another kind': bothPolicies(
+    'select',
+    `using (${mine('select').replace("'user'", "'agent'")})`,
+  ),
+  'FORCE off':
+    'alter table town.notes no force row level security; create policy o on town.notes to attacks_owner using (true)',
+  'row-level security off': 'alter table town.lines disable row level security',
+  'the floor dropped and a permissive policy added':
+    'drop policy tenantry_select_floor on town.notes; create policy p on town.notes using (true)',
+  'the owner’s default removed': 'alter table town.notes alter column owner_id drop default',
+  'the reference trigger dropped': 'drop trigger tenantry_references_insert on town.comments',
+  'the reference trigger for updates dropped':
+    'drop trigger tenantry_references_update on town.comments',
+  'the key to the parent dropped': `do $$ begin execute (select 'alter table town.lines drop constraint ' || quote_ident(conname)
+     from pg_constraint where conrelid = 'town.lines'::regclass and cardinality(conkey) = 2 and contype = 'f'); end $$`,
+  'the kind’s trigger dropped': 'drop trigger tenantry_kind on town.users',
+  'TRUNCATE granted': 'grant truncate on town.notes, town.comments, town.lines to tenantry_user',
+  'the signature of contexts not checked': {
+    routine: 'tenantry_private.opened',
+    from: /tenantry_private\.same_mac\(substr\(sealed, 4, 64\),[\s\S]*?key\)\) then/,
+    to: 'true then',
+  },
+  'contexts not bound to their transaction': ['set_context', 'open_context'].map((name) => ({
+    routine: `tenantry_private.${name}`,
+    from: 'timestamptz_send(now())',
+    to: `timestamptz_send('epoch')`,
+  })),
+  'expiry ignored': {
+    routine: 'tenantry_private.open_context',
+    from: /if field\[3\] <= [^;]*? then/,
+    to: 'if false then',
+  },
+  'the statement rule skipped': {
+    routine: 'tenantry_private.open_context',
+    from: /if field\[2\] = [^;]*? then/,
+    to: 'if false then',
+  },
+  'a second identity let in': {
+    routine: 'tenantry_private.settle',
+    from: /if field is not null[^;]*? then/,
+    to: 'if false then',
+  },
+  'the links of a chain not asked': {
+    routine: 'tenantry_private.chain_privileges',
+    from: /direct := tenantry_private\.link_privileges\([^;]*;/,
+    to: 'direct := 63;',
+  },
+  'the privileges of a chain not intersected': {
+    routine: 'tenantry_private.chain_privileges',
+    from: 'bits := bits & direct',
+    to: 'bits := bits & case when direct = 0 then 0 else 63 end',
+  },
+  'entities not looked up': {
+    routine: 'tenantry_private.require_entity',
+    from: /if not exists \([\s\S]*?gone_at is null\) then/,
+    to: 'if false then',
+  },
+  'the kind of an entity ignored': {
+    routine: 'tenantry.principal',
+    from: /starts_with\(context\[6\], kind \|\| ':'\) and/,
+    to: '',
+  },
+  'the signature of tokens not checked': {
+    routine: 'tenantry_private.verified_claims',
+    from: /or sha256\(convert_to\(part\[3\][\s\S]*?then/,
+    to: 'then',
+  },
+  'the audience of tokens ignored': {
+    routine: 'tenantry_private.verified_claims',
+    from: /if claim ->> 'aud' is distinct[^;]*?then\n/,
+    to: 'if false then\n',
+  },
+  'the expiry of tokens ignored': {
+    routine: 'tenantry_private.verified_claims',
+    from: /if expires \+ gate\.leeway <= at_present then/,
+    to: 'if false then',
+  },
+  'superusers let in': {
+    routine: 'tenantry_private.gate',
+    from: 'if gate.refusal is not null then',
+    to: 'if false then',
+  },
+}
+
+/** Breaks a town; what it was changed by must have changed something. */
+async function mutate({ db }: Town, mutant: Mutant): Promise<void> {
+  if (typeof mutant === 'string') {
+    await db.admin.query(mutant)
+    return
+  }
+  for (const { routine, from, to } of [mutant].flat()) {
+    const { rows } = await db.admin.query<{ text: string }>(
+      'select pg_get_functiondef(oid) as text from pg_proc where oid = $1::regproc',
+      [routine],
+    )
+    const text = rows[0]?.text ?? ''
+    const pattern = from instanceof RegExp ? from.source : escaped(from)
+    const broken = text.replaceAll(new RegExp(pattern, 'g'), to)
+    if (broken === text) throw new Error(`${routine} does not say ${pattern}`)
+    await db.admin.query(broken)
+  }
+}
+
+function escaped(text: string): string {
+  return text.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&')
+}
+
+describe('the probes', () => {
+  let killed = 0
+  afterAll(() => {
+    console.info(`mutants: ${killed} of ${Object.keys(mutants).length} killed`)
+  })
+
+  it('find nothing in an unbroken database', async () => {
+    const at = await town()
+    try {
+      expect(await failures(at)).toEqual([])
+    } finally {
+      await at.drop()
+    }
+  })
+
+  it.each(Object.keys(mutants))('find %s', async (name) => {
+    const at = await town()
+    try {
+      await mutate(at, mutants[name] ?? '')
+      const failed = await failures(at)
+      expect(failed).not.toEqual([])
+      // A mutant that works for nobody would prove nothing.
+      expect(failed.length).toBeLessThan(12)
+      killed++
+    } finally {
+      await at.drop()
+    }
+  })
+})
