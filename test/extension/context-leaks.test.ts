@@ -7,7 +7,7 @@ import { claims, inSeconds, issuerKey, notesDatabase, token, type Notes } from '
 const chatty = `
   set client_min_messages = debug5;
   set debug_print_parse = on; set debug_print_rewritten = on; set debug_print_plan = on; set debug_pretty_print = off;
-  set plpgsql.print_strict_params = on; set plpgsql.extra_warnings = 'all'; set plpgsql.extra_errors = 'none';
+  set plpgsql.print_strict_params = on; set plpgsql.extra_warnings = 'all'; set plpgsql.extra_errors = 'none'; set log_parameter_max_length_on_error = -1;
   set bytea_output = 'hex'; set standard_conforming_strings = off; set escape_string_warning = on`
 
 let notes: Notes

@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type pg from 'pg'
 import { testDatabase, type TestDatabase, type TestRole } from '../support/database.js'
 import { skipWithReason } from '../support/skip.js'
 import { installBy, paths } from './support/installation.js'
@@ -28,6 +29,7 @@ describe.each(paths)('a dump of a protected database, installed by %s', (path) =
   let owner: TestRole
   let app: TestRole
   let folder: string
+  let open: pg.Client | undefined
 
   beforeEach(async (ctx) => {
     source = await testDatabase({ empty: true })
@@ -49,6 +51,8 @@ describe.each(paths)('a dump of a protected database, installed by %s', (path) =
     app = await source.role('app', { allow: 'user' })
   })
   afterEach(async () => {
+    await open?.end()
+    open = undefined
     await target.drop()
     await source.drop()
     rmSync(folder, { recursive: true, force: true })
@@ -76,26 +80,22 @@ describe.each(paths)('a dump of a protected database, installed by %s', (path) =
     ])
     const login = { connectionString: app.url.replace(source.name, target.name) }
     const client = await app.connect(login)
+    open = client
     expect((await client.query('select current_database() as db')).rows).toEqual([
       { db: target.name },
     ])
     const forSource = token(claims(source, 'user:1'))
     const forTarget = token(claims(target, 'user:1'))
-    await expectRefusal(
-      entered(client, forSource, () => client.query(mine)),
-      'TN008',
-    )
+    const enter = (credential: string) => client.query('select tenantry.enter($1)', [credential])
     if (path === 'extension') {
-      await expectRefusal(
-        entered(client, forTarget, () => client.query(mine)),
-        'TN008',
-        /signature/,
-      )
+      const error = await expectRefusal(enter(forTarget), 'TN011', /no key/)
+      expect(error.hint).toContain('tenantry.initialise()')
     }
-
     await target.admin.query('select * from tenantry.sync()')
     await target.admin.query('select tenantry.initialise()')
+    if (path === 'extension') await expectRefusal(enter(forTarget), 'TN008', /signature/)
     await target.admin.query('select tenantry.register_issuer($1, $2)', [keyId, issuerKey])
+    await expectRefusal(enter(forSource), 'TN008', /another database/)
     // What belongs to the database rather than into it is granted anew: check() says how.
     const findings = await target.admin.query<{ code: string; fix: string }>(
       'select code, fix from tenantry.check()',
@@ -139,7 +139,6 @@ describe.each(paths)('a dump of a protected database, installed by %s', (path) =
       { kind: 'ghost', id: 'de', alive: true },
       { kind: 'ghost', id: 'pt', alive: false },
     ])
-    await client.end()
   })
 
   it('is the same after a second round', async () => {

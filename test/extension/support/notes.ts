@@ -93,8 +93,10 @@ export interface Notes {
   readonly client: pg.Client
 }
 
-export async function notesDatabase(): Promise<Notes> {
-  const db = await testDatabase()
+export async function notesDatabase(
+  open: (options: object) => Promise<TestDatabase> = testDatabase,
+): Promise<Notes> {
+  const db = await open({})
   const owner = await db.role('owner', { ordinary: false })
   await makeNotes(db.admin, owner)
   await protectNotes(db.admin)
