@@ -1,6 +1,4 @@
-import { randomBytes } from 'node:crypto'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -9,80 +7,48 @@ import { startShop as startAfter } from '../fixtures/shop/app/after.js'
 import { startShop as startBefore } from '../fixtures/shop/app/before.js'
 import * as forgetful from '../fixtures/shop/app/queries/forgetful.js'
 import type { Shop } from '../fixtures/shop/app/shop.js'
-import { loadShop, readTruth, shopFolder, type Truth } from '../fixtures/shop/load.js'
+import { shopFolder } from '../fixtures/shop/load.js'
 import { steps } from '../fixtures/shop/scenario.js'
 import { accountIds, exemptTables, owners, sharedTables } from '../fixtures/shop/truth.js'
-import { testDatabase, type TestDatabase, type TestRole } from '../support/database.js'
-import { cli, type CliResult } from './cli.js'
+import { adoptShop, type Adopted } from './adopted.js'
+import { cli } from './cli.js'
 import { changedLines } from './changed-lines.js'
 import { comparable, only, owned, sorted } from './compare.js'
-import { uncomment } from './edit.js'
 
-const secret = randomBytes(32).toString('base64url')
 const account = identity('account')
 
-let unprotected: TestDatabase
-let db: TestDatabase
-let unprotectedOwner: TestRole
-let owner: TestRole
-let runtime: TestRole
-let truth: Truth
-let folder: string
-let surveyed: string
-let edited: string
-let applied: CliResult
+let shop: Adopted
 
 beforeAll(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'tenantry-cli-'))
-  process.env['TENANTRY_SECRET'] = secret
-  unprotected = await testDatabase({ empty: true })
-  unprotectedOwner = await loadShop(unprotected)
-  db = await testDatabase({ empty: true })
-  owner = await loadShop(db)
-  runtime = await db.role('shop_runtime')
-  truth = await readTruth(db)
-
-  const url = db.url()
-  expect(await cli(['install'], { url })).toMatchObject({ code: 0 })
-  expect(await cli(['keys', 'register'], { url, env: { TENANTRY_SECRET: secret } })).toMatchObject({
-    code: 0,
-  })
-  surveyed = (await cli(['survey', '--runtime-login', runtime.name], { url })).out
-  edited = uncomment(surveyed)
-  const file = join(folder, 'tenantry.sql')
-  writeFileSync(file, edited)
-  applied = await cli(['apply', file], { url })
+  shop = await adoptShop()
+  process.env['TENANTRY_SECRET'] = shop.secret
 })
 
-afterAll(async () => {
-  rmSync(folder, { recursive: true, force: true })
-  await db.drop()
-  await unprotected.drop()
-})
+afterAll(() => shop.drop())
 
 describe('the survey', () => {
   it('proposes something for each of the forty tables and leaves two open', () => {
-    expect(surveyed).toContain(
+    expect(shop.surveyed).toContain(
       '40 tables: 17 owned, 8 by parent, 6 many-to-many, 6 shared, 1 exempt, 2 undecided.',
     )
     for (const table of [...Object.keys(owners), ...sharedTables, ...exemptTables]) {
       const name = /[A-Z]/.test(table) ? `public."${table}"` : `public.${table}`
-      expect(surveyed, name).toMatch(
+      expect(shop.surveyed, name).toMatch(
         new RegExp(
           `^-- ${name} \\([0-9,]+ rows, [0-9]+ kB\\): (owned|by parent|many-to-many|shared|exempt|undecided);`,
           'm',
         ),
       )
     }
-    expect(surveyed.match(/^-- undecided: .*$/gm)).toEqual([
+    expect(shop.surveyed.match(/^-- undecided: .*$/gm)).toEqual([
       '-- undecided: public.stockMovements',
       '-- undecided: public.feature_flags',
     ])
   })
 
   it('names what a person must know', () => {
-    const flat = surveyed.replaceAll(/\n--\s+/g, ' ')
-    expect(flat).toContain(`${owner.name} can log in and owns tables`)
+    const flat = shop.surveyed.replaceAll(/\n--\s+/g, ' ')
+    expect(flat).toContain(`${shop.owner.name} can log in and owns tables`)
     expect(flat).toContain('permissive policy articles_everybody: it cannot widen')
     expect(flat).toContain('restrictive policy articles_hide_deleted narrows further')
     expect(flat).toContain('trigger orders_record writes audit_log, daily_sales')
@@ -95,20 +61,22 @@ describe('the survey', () => {
   })
 
   it('refuses to be applied before everything is decided, and says which lines are in question', async () => {
-    const file = join(folder, 'unedited.sql')
-    writeFileSync(file, surveyed)
-    const { code, err } = await cli(['apply', file], { url: unprotected.url() })
+    const file = join(shop.folder, 'unedited.sql')
+    writeFileSync(file, shop.surveyed)
+    const { code, err } = await cli(['apply', file], { url: shop.unprotected.url() })
     expect(code).toBe(1)
     expect(err).toContain('2 tables are undecided: public.stockMovements, public.feature_flags')
     expect(err).toContain('HINT:')
   })
 
   it('finds everything declared once it was applied', async () => {
-    const again = await cli(['survey', '--runtime-login', runtime.name], { url: db.url() })
+    const again = await cli(['survey', '--runtime-login', shop.runtime.name], {
+      url: shop.db.url(),
+    })
     expect(again.err).toContain('40 tables: 40 declared already')
-    const file = join(folder, 'again.sql')
+    const file = join(shop.folder, 'again.sql')
     writeFileSync(file, again.out)
-    const second = await cli(['apply', file], { url: db.url() })
+    const second = await cli(['apply', file], { url: shop.db.url() })
     expect(second).toMatchObject({ code: 0, err: '' })
     expect(second.out).toContain('40 as declared already, 0 refused')
   })
@@ -116,13 +84,13 @@ describe('the survey', () => {
 
 describe('apply and check', () => {
   it('carried everything out', () => {
-    expect(applied.err).toBe('')
-    expect(applied.out).toContain('0 refused, 0 left')
-    expect(applied.code).toBe(0)
+    expect(shop.applied.err).toBe('')
+    expect(shop.applied.out).toContain('0 refused, 0 left')
+    expect(shop.applied.code).toBe(0)
   })
 
   it('leaves nothing open', async () => {
-    expect(await cli(['check', '--json'], { url: db.url() })).toEqual({
+    expect(await cli(['check', '--json'], { url: shop.db.url() })).toEqual({
       code: 0,
       out: '[]\n',
       err: '',
@@ -130,9 +98,9 @@ describe('apply and check', () => {
   })
 
   it('found the login of the application fit, and that of the owner not', async () => {
-    const fit = await cli(['status', '--application', '--url', runtime.url])
+    const fit = await cli(['status', '--application', '--url', shop.runtime.url])
     expect(fit).toMatchObject({ code: 0, err: '' })
-    const unfit = await cli(['status', '--application', '--url', owner.url])
+    const unfit = await cli(['status', '--application', '--url', shop.owner.url])
     expect(unfit.code).toBe(1)
     expect(unfit.out.replaceAll(/│\n│\s*│|\s+/g, ' ')).toContain('it owns 43 tables')
   })
@@ -140,11 +108,11 @@ describe('apply and check', () => {
 
 describe('every account', () => {
   it('sees exactly its own rows of every table, and all rows of the shared ones', async () => {
-    const pool = runtime.pool()
-    const runtimeDb = tenantry(pool, { secret })
+    const pool = shop.runtime.pool()
+    const runtimeDb = tenantry(pool, { secret: shop.secret })
     for (const id of accountIds) {
       const session = runtimeDb.as(account(id))
-      for (const [table, rows] of truth) {
+      for (const [table, rows] of shop.truth) {
         const columns = Object.keys(rows[0]?.row ?? {})
         const { rows: seen } = await session.query<{ row: Record<string, unknown> }>(
           `select to_jsonb(t) as row from public."${table}" t`,
@@ -160,13 +128,13 @@ describe('every account', () => {
         ).toEqual(sorted(expected))
       }
       for (const table of sharedTables) {
-        const all = await db.admin.query(`select count(*)::int as n from ${table}`)
+        const all = await shop.db.admin.query(`select count(*)::int as n from ${table}`)
         const seen = await session.query(`select count(*)::int as n from ${table}`)
         expect(seen.rows, table).toEqual(all.rows)
       }
     }
     // Positive control: the tables are not simply empty, and nobody sees anything without a context.
-    expect(truth.get('orders')?.length).toBe(132)
+    expect(shop.truth.get('orders')?.length).toBe(132)
     const bare = await pool.query('select count(*)::int as n from orders')
     expect(bare.rows).toEqual([{ n: 0 }])
     await runtimeDb.end()
@@ -180,14 +148,14 @@ describe('the application', () => {
       readFileSync(join(shopFolder, 'app/after.ts'), 'utf8'),
     )
     expect(application).toEqual({ added: 5, removed: 4 })
-    const file = changedLines(surveyed, edited)
+    const file = changedLines(shop.surveyed, shop.edited)
     expect(file).toEqual({ added: 3, removed: 3 })
     expect(Math.max(application.added, application.removed) + file.added).toBeLessThanOrEqual(10)
   })
 
   it('gets the same answers from all its queries as before, as an ordinary login', async () => {
-    const before = startBefore(unprotectedOwner.url)
-    const after = startAfter(runtime.url)
+    const before = startBefore(shop.unprotectedOwner.url)
+    const after = startAfter(shop.runtime.url)
     try {
       for (const accountId of [1, 2, 3]) {
         for (const [name, work] of steps) {
@@ -202,9 +170,31 @@ describe('the application', () => {
     }
   })
 
+  it('gives requests of several accounts at once each their own answers', async () => {
+    const after = startAfter(shop.runtime.url)
+    const reading = steps.filter(([name]) =>
+      ['listProducts, first page', 'listCustomers', 'salesByDay', 'totalsView'].includes(name),
+    )
+    const ask = async (accountId: number) => {
+      const answers: unknown[] = []
+      for (const [, work] of reading) answers.push(await after.handle({ accountId }, work))
+      return JSON.stringify(answers)
+    }
+    try {
+      const alone = [await ask(1), await ask(2), await ask(3)]
+      expect(new Set(alone).size).toBe(3)
+      const together = await Promise.all(
+        Array.from({ length: 30 }, (_, index) => ask(1 + (index % 3))),
+      )
+      for (const [index, answer] of together.entries()) expect(answer).toBe(alone[index % 3])
+    } finally {
+      await after.stop()
+    }
+  })
+
   it('leaks without protection where a query forgot its condition, and not with it', async () => {
-    const before = startBefore(unprotectedOwner.url)
-    const after = startAfter(runtime.url)
+    const before = startBefore(shop.unprotectedOwner.url)
+    const after = startAfter(shop.runtime.url)
     const queries: [string, (shop: Shop) => Promise<{ accountId: number }[]>][] = [
       ['searchCustomers', async (shop) => forgetful.searchCustomers(shop, 'Customer 1 %')],
       ['newestOrders', async (shop) => forgetful.newestOrders(shop)],
@@ -240,7 +230,9 @@ describe('the application', () => {
 
 describe('an account', () => {
   it('cannot write to another, by any of the forms the ORM uses', async () => {
-    const runtimeDb = tenantry(new pg.Pool({ connectionString: runtime.url }), { secret })
+    const runtimeDb = tenantry(new pg.Pool({ connectionString: shop.runtime.url }), {
+      secret: shop.secret,
+    })
     const session = runtimeDb.as(account(2))
     try {
       const refused = { code: '42501' }
@@ -248,8 +240,8 @@ describe('an account', () => {
         session.query(`insert into tags (account_id, name) values (1, 'mine')`),
       ).rejects.toMatchObject(refused)
       await expect(session.query('update tags set account_id = 1')).rejects.toMatchObject(refused)
-      const foreignProduct = truth.get('products')?.find((each) => each.owner === 1)?.row['id']
-      const ownTag = truth.get('tags')?.find((each) => each.owner === 2)?.row['id']
+      const foreignProduct = shop.truth.get('products')?.find((each) => each.owner === 1)?.row['id']
+      const ownTag = shop.truth.get('tags')?.find((each) => each.owner === 2)?.row['id']
       await expect(
         session.query('insert into product_tags (product_id, tag_id) values ($1, $2)', [
           foreignProduct,
@@ -258,7 +250,7 @@ describe('an account', () => {
       ).rejects.toThrow()
       const deleted = await session.query('delete from orders where account_id = 1')
       expect(deleted.rowCount).toBe(0)
-      const untouched = await db.admin.query(
+      const untouched = await shop.db.admin.query(
         `select count(*)::int as n from tags where name = 'mine'`,
       )
       expect(untouched.rows).toEqual([{ n: 0 }])
