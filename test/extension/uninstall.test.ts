@@ -152,6 +152,38 @@ describe.each(paths)('taking tenantry away, installed by %s', (path) => {
     expect((await admin.query(rows)).rows).toEqual(before)
   })
 
+  it('takes every kind of declaration with it, kinds that own one another included', async () => {
+    const migrator = await db.role('migrator')
+    await admin.query(`
+      set role "${owner.name}";
+      alter table app.users add column org_id int;
+      create table app.orgs (id int primary key, owner_id int references app.users);
+      create table app.audit (n int);
+      create view app.all_notes with (security_invoker = true) as select * from app.notes;
+      reset role;
+      insert into app.orgs values (1, 1);
+      select tenantry.register_kind('org', 'app.orgs', owner_column => 'owner_id', owner_kind => 'user');
+      select tenantry.register_kind('user', 'app.users', owner_column => 'org_id', owner_kind => 'org');
+      select tenantry.protect('app.orgs', owner_column => 'owner_id');
+      select tenantry.manage_schema('app', '${migrator.name}');
+      select tenantry.exempt('app.audit', 'written by nobody');
+      select tenantry.register_entity('bot:1', owner => 'org:1');
+      select tenantry.register_service('bot:1', 'user');
+      select tenantry.register_service('user:1', 'bot');
+      select tenantry.configure('audience', 'x')`)
+    const person = await db.role('person')
+    await admin.query(`select tenantry.bind_role('${person.name}', 'user:1', person => true)`)
+    await admin.query(script('uninstall.sql'))
+    await nothingRemains()
+    await admin.query(`drop owned by "${migrator.name}", "${person.name}"`)
+    const client = await owner.connect()
+    await client.query(
+      `insert into app.users values (5, 'five', 1); insert into app.orgs values (5, 5)`,
+    )
+    expect((await client.query('select from app.orgs')).rowCount).toBe(2)
+    expect((await client.query('select from app.all_notes')).rowCount).toBe(2)
+  })
+
   it('is refused for whoever is no admin', async () => {
     const client = await app.connect()
     await expectRefusal(client.query('select * from tenantry.uninstall()'), '42501')

@@ -256,7 +256,7 @@ begin
           select format('service %s:%s', s.kind, s.id) from tenantry_private.services s where s.serves_kind = kind) as usage;
   if user_of is not null then
     perform tenantry_private.refuse(format('kind %s is in use by %s', kind, user_of),
-      'Unprotect those tables, or unregister those kinds and services, first.');
+      'Unprotect those tables, unregister those services, and unregister those kinds, or register them again without an owner, first.');
   end if;
   delete from tenantry_private.entities e where e.kind = forget_kind.kind;
   delete from tenantry_private.kinds k where k.kind = forget_kind.kind;

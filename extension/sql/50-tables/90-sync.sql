@@ -238,18 +238,19 @@ begin
     return next;
   end loop;
   for item in
+    -- Kinds before their owners' kinds; kinds that own one another come last, in any order.
     with recursive depth (kind, level) as (
       select k.kind, 0 from tenantry.kinds k where k.owner_kind is null or k.owner_kind = k.kind
       union all
       select k.kind, depth.level + 1 from depth join tenantry.kinds k on k.owner_kind = depth.kind and k.kind <> depth.kind)
-    select d.kind from depth d order by d.level desc, d.kind
+    select k.kind from tenantry.kinds k left join depth d on d.kind = k.kind order by d.level desc nulls last, k.kind
   loop
     last := last + 1;
     step := last;
     lock := 'ACCESS EXCLUSIVE';
     statement := format('select tenantry.unregister_kind(%L)', item.kind);
     if not dry_run then
-      perform tenantry_private.forget_services(item.kind);
+      perform tenantry_private.forget_ties(item.kind);
       execute statement;
     end if;
     return next;
@@ -282,7 +283,7 @@ $$;
 comment on function tenantry.uninstall(boolean) is
   'Takes everything off the application''s tables, so that tenantry can be dropped: drop extension tenantry; or, for a plain installation, uninstall.sql. The tables stay usable, with their owner columns. Errors: 42501, TN011.';
 
-create function tenantry_private.forget_services(kind text)
+create function tenantry_private.forget_ties(kind text)
 returns void
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
@@ -292,8 +293,11 @@ set debug_print_plan = off
 as $$
 begin
   perform tenantry_private.require_admin('uninstall tenantry');
-  delete from tenantry_private.services s where s.serves_kind = forget_services.kind;
+  delete from tenantry_private.services s where s.serves_kind = forget_ties.kind;
+  update tenantry_private.kinds k
+     set owner_kind = null, owner_column = null, acts_for_owner = false
+   where k.owner_kind = forget_ties.kind and k.kind <> forget_ties.kind;
 end
 $$;
 
-comment on function tenantry_private.forget_services(text) is 'Forgets the services for a kind.';
+comment on function tenantry_private.forget_ties(text) is 'Forgets the services for a kind, and that it owns others.';
