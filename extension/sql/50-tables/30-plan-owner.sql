@@ -282,6 +282,8 @@ returns void
 language plpgsql stable
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+  code text;
 begin
   if exists (select from unnest(statements) as s where starts_with(s, 'update '))
      and not exists (select from unnest(statements) as s where starts_with(s, 'set local role '))
@@ -291,11 +293,21 @@ begin
         declaration.relation, declaration.parent),
       format('Give both one owner (alter table %s owner to …;), or run this as an admin who is a member of both.', declaration.relation));
   end if;
+  if exists (select from unnest(statements) as s where starts_with(s, 'update '))
+     and (select r.rolsuper from pg_catalog.pg_roles r where r.rolname = session_user) then
+    code := tenantry_private.code_of_others(declaration.relation);
+    if code is not null then
+      perform tenantry_private.refuse(
+        format('filling the owners of %s would run code of its owner''s with a superuser''s powers: %s', declaration.relation, code),
+        format('Log in as %s, allowed as admin (select * from tenantry.allow(%1$L, ''admin'');), and run it there.',
+          (select r.rolname from pg_catalog.pg_class c join pg_catalog.pg_roles r on r.oid = c.relowner where c.oid = declaration.relation)));
+    end if;
+  end if;
 end
 $$;
 
 comment on function tenantry_private.require_one_owner(tenantry_private.tables, text[]) is
-  'Refuses to fill owners as a superuser where no one owner of both tables could do it. Error: TN011.';
+  'Refuses to fill owners as a superuser where no one owner of both tables could do it, or where that would run code of others. Error: TN011.';
 
 -- The owner column itself: NOT NULL, leading an index, defaulting to the principal.
 create function tenantry_private.plan_owner_column(declaration tenantry_private.tables)

@@ -5,6 +5,14 @@ import { verdicts } from './verdicts.js'
 const folder = new URL('..', import.meta.url)
 const named = /\battack\(\s*(?:'([^']+)'|`([^`]+)`)/g
 
+/** A name with `${…}` in it, as a pattern. */
+function shapeOf(name: string): string {
+  return name
+    .split(/\$\{[^}]*\}/)
+    .map((part) => part.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&'))
+    .join('[\\w ]+')
+}
+
 /** The names in the test files, with what is filled in where a name is made in a loop. */
 function testedNames(): string[] {
   const files = readdirSync(folder).filter((file) => file.endsWith('.test.ts'))
@@ -12,7 +20,7 @@ function testedNames(): string[] {
     [...readFileSync(new URL(file, folder), 'utf8').matchAll(named)].flatMap(
       ([, plain, pattern = '']) => {
         if (plain !== undefined) return [plain]
-        const shape = new RegExp(`^${pattern.replaceAll(/\$\{[^}]*\}/g, '\\w+')}$`)
+        const shape = new RegExp(`^${shapeOf(pattern)}$`)
         return Object.keys(verdicts).filter((name) => shape.test(name))
       },
     ),

@@ -59,6 +59,34 @@ export const powers = {
     'the database’s owner',
     'tenantry holds pgcrypto’s functions, not their names',
   ),
+  'code of a table’s owner run by a superuser’s protect(), in a constraint': closed(
+    'the owner of a table',
+    'protect() and sync() refuse to fill owners as a superuser where such code would run',
+  ),
+  'code of a table’s owner run by a superuser’s protect(), in a generated column': closed(
+    'the owner of a table',
+    'protect() and sync() refuse to fill owners as a superuser where such code would run',
+  ),
+  'code of a table’s owner run by a superuser’s protect(), in an index': closed(
+    'the owner of a table',
+    'protect() and sync() refuse to fill owners as a superuser where such code would run',
+  ),
+  'code of a table’s owner run by a superuser’s protect(), in a partial index': closed(
+    'the owner of a table',
+    'protect() and sync() refuse to fill owners as a superuser where such code would run',
+  ),
+  'code of a table’s owner run by a superuser’s protect(), in a rule': closed(
+    'the owner of a table',
+    'protect() and sync() refuse to fill owners as a superuser where such code would run',
+  ),
+  'code of a table’s owner run by a superuser’s protect(), in a domain': closed(
+    'the owner of a table',
+    'protect() and sync() refuse to fill owners as a superuser where such code would run',
+  ),
+  'a trigger of a table’s owner run by a superuser’s protect()': closed(
+    'the owner of a table',
+    'triggers are still while owners are filled',
+  ),
   'SET ROLE to a role that bypasses': closed(
     login,
     'allow() and enter() refuse such a login, check() finds it',
