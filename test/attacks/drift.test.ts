@@ -68,6 +68,21 @@ describe('protection that is taken away, or does not bind', () => {
     await found('alter table town.users enable replica trigger tenantry_kind', 'kind_unfollowed')
   })
 
+  attack('the key to a parent dropped, or not enforced', async () => {
+    const [key] = await ids(
+      at.db.admin,
+      `select conname from pg_constraint
+        where conrelid = 'town.lines'::regclass and contype = 'f' and cardinality(conkey) = 2`,
+    )
+    await found(`alter table town.lines drop constraint "${key}"`, 'parent_untied')
+    if (at.db.major < 18) return
+    await found(
+      `alter table town.lines alter constraint "${key}" not enforced`,
+      'parent_untied',
+      `alter table town.lines drop constraint "${key}"; select * from tenantry.sync()`,
+    )
+  })
+
   attack('the owner of a table changed', async () => {
     const back = 'alter table town.notes owner to attacks_owner'
     await found('alter table town.notes owner to postgres', 'owner_unbound', back)

@@ -169,7 +169,8 @@ begin
          from pg_catalog.pg_constraint c
         where c.conrelid = target and c.contype = 'f' and c.conparentid = 0 and c.confrelid = parent.relation
           and c.conkey @> (key.conkey || child_owner) and c.conkey <@ (key.conkey || child_owner)
-          and c.confkey @> (key.confkey || parent_owner)) then
+          and c.confkey @> (key.confkey || parent_owner)
+          and coalesce((to_jsonb(c) ->> 'conenforced')::boolean, true)) then
     return;
   end if;
 

@@ -62,7 +62,9 @@ begin
              from pg_catalog.pg_constraint tie
             cross join lateral unnest(tie.conkey, tie.confkey) as pair (own, theirs)
             where tie.conrelid = key.conrelid and tie.confrelid = key.confrelid and tie.contype = 'f'
-              and tie.conkey @> key.conkey and pair.own = owner and pair.theirs = parent_owner) then
+              and tie.conkey @> key.conkey and pair.own = owner and pair.theirs = parent_owner
+              -- from 18 on a key may be declared NOT ENFORCED
+              and coalesce((to_jsonb(tie) ->> 'conenforced')::boolean, true)) then
         continue;
       end if;
     end if;

@@ -14,6 +14,10 @@ export const powers = {
     'whoever owns the table',
     'check() finds it',
   ),
+  'the key to a parent dropped, or not enforced': closed(
+    'whoever owns the table',
+    'check() finds it, sync() mends it',
+  ),
   'the owner of a table changed': closed(
     'whoever owns the table',
     'check() finds it, and the new owner may not enter',
