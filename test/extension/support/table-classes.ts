@@ -16,7 +16,7 @@ export interface TableClass {
   readonly ids: readonly [string, string]
   readonly row: (n: number, side: Side) => { columns: string; values: string }
   /** What addresses one row; absent where nothing is unique. */
-  readonly key?: { columns: string; values: (n: number) => string }
+  readonly key?: { columns: string; values: (n: number) => string } | undefined
   /** Tables below it, which must be closed when they are queried directly. */
   readonly children?: readonly string[]
   /** Where row number n is seeded, when not in the table itself. */

@@ -90,7 +90,7 @@ export async function proveRights(client: pg.Client, table: TableClass, side: Si
     ),
   ).toBe('0 rows')
 
-  if (table.key) await proveUpserts(client, table, side, does)
+  if (table.key) await proveUpserts(table, side, does)
 
   // delete
   expect(await does(`delete from ${relation} where ${owner} = ${foreign}`)).toBe('0 rows')
@@ -101,7 +101,6 @@ export async function proveRights(client: pg.Client, table: TableClass, side: Si
 }
 
 async function proveUpserts(
-  client: pg.Client,
   table: TableClass,
   side: Side,
   does: (statement: string) => Promise<string>,
