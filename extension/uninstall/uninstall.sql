@@ -2,6 +2,7 @@
 -- columns, indexes and composite keys; row-level security goes back to what it was. Run as a superuser or as the
 -- role that installed tenantry. One transaction: it ends whole or not at all.
 begin;
+set local search_path = pg_catalog, pg_temp;
 set local client_min_messages = notice;
 
 select * from tenantry.uninstall();

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import type pg from 'pg'
 import { databaseOn, type TestDatabase } from '../support/database/clone.js'
 import type { TestServer } from '../support/servers.js'
-import { installBy, ownServer, paths, remains } from './support/installation.js'
+import { installBy, ownServer, paths, remains, script } from './support/installation.js'
 import { expectRefusal } from './support/refusal.js'
 
 // What is refused here concerns roles of the cluster, so it has a cluster of its own.
@@ -130,6 +130,30 @@ describe.each(paths)('an installation by %s', (path) => {
     await admin.query('rollback')
     expect(error.hint).toContain('uninstall.sql')
     expect((await admin.query('select tenantry.version() as version')).rows).toHaveLength(1)
+  })
+
+  it('runs nothing that an owner of the database has put in its way', async () => {
+    const trapper = await db.role('trapper', { ordinary: false })
+    await admin.query(`alter database "${db.name}" owner to "${trapper.name}"`)
+    const client = await trapper.connect()
+    await client.query(`
+      create table public.caught (who name);
+      grant insert on public.caught to public;
+      create function public.format(text, text) returns text language plpgsql as $$
+      begin insert into public.caught values (current_user); return pg_catalog.format($1, $2); end $$;
+      create function public.format(text, name) returns text language plpgsql as $$
+      begin insert into public.caught values (current_user); return pg_catalog.format($1, $2); end $$;
+      create function public.set_config(text, name, boolean) returns text language plpgsql as $$
+      begin insert into public.caught values (current_user); return pg_catalog.set_config($1, $2, $3); end $$;`)
+    await admin.query(`set search_path = public`)
+    expect((await admin.query(`select format('%s', 'x'::text)`)).rowCount).toBe(1)
+    expect((await admin.query('select who from public.caught')).rowCount).toBe(1) // the control
+    await admin.query('truncate public.caught')
+    await installBy(path, admin)
+    await admin.query(`select tenantry.register_entity('user:1')`)
+    await admin.query(script('uninstall.sql'))
+    expect((await admin.query('select who from public.caught')).rows).toEqual([])
+    expect(await remains(admin)).toEqual([])
   })
 
   it('leaves nothing when it fails half way', async () => {

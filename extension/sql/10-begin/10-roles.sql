@@ -1,3 +1,7 @@
+-- Whoever installs this may be a superuser, and others may have made functions in the schemas on their search_path that
+-- fit a call better than PostgreSQL's own.
+set local search_path = pg_catalog, pg_temp;
+
 -- Roles belong to the cluster, so they may be here already from another database: each is made when it is
 -- missing and refused when somebody has given it powers that it must not have.
 do $roles$
