@@ -118,6 +118,26 @@ export const sessions = {
     'a second application login',
     'passes are signed for login and database',
   ),
+  'a session context used in another connection': closed(
+    'a login bound to a person',
+    'the signature covers the server process and the login',
+  ),
+  'a session context forged or altered': closed(
+    'a login bound to a person',
+    'every field is signed',
+  ),
+  'a session context used after it has ended': closed(
+    'a login bound to a person',
+    'the signature covers its end; whether the login is a person’s is asked each time',
+  ),
+  'a session context on a pooled connection': closed(
+    login,
+    'only logins bound as a person’s enter sessions',
+  ),
+  'a bound login made again under the same name': closed(
+    'whoever may create roles',
+    'logins are known by their OID',
+  ),
   'behind PgBouncer, a context left behind by commit': closed(
     'the next client of a transaction pooler',
     'contexts are local to a transaction',
