@@ -73,7 +73,7 @@ begin
      where n.nspname = 'tenantry_private'
        and p.proname <> all (array[
              'hmac_sha256', 'random_bytes', 'signed_bytes', 'same_mac', 'opened', 'current_signer', 'sealed', 'set_context', 'open_context',
-             'ambient_context', 'session_binding', 'gate', 'verified_claims', 'issuer_by_header', 'admitted', 'settle', 'enter_for_pass',
+             'ambient_context', 'session_binding', 'login_refusal', 'require_ordinary_login', 'issuer_of', 'verified_claims', 'issuer_by_header', 'admitted', 'settle', 'enter_for_pass',
              'record_entities', 'refresh_table_owners'])
   loop
     execute format('grant execute on function %s to tenantry_admin', routine.signature);

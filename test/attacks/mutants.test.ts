@@ -50,8 +50,8 @@ const mutants: Record<string, Mutant> = {
   'TRUNCATE granted': 'grant truncate on town.notes, town.comments, town.lines to tenantry_user',
   'the signature of contexts not checked': {
     routine: 'tenantry_private.opened',
-    from: /tenantry_private\.same_mac\(substr\(sealed, 4, 64\),[\s\S]*?key\)\) then/,
-    to: 'true then',
+    from: /and tenantry_private\.same_mac\([\s\S]*?key\)\)\s+then field/,
+    to: 'then field',
   },
   'contexts not bound to their transaction': ['set_context', 'open_context'].map((name) => ({
     routine: `tenantry_private.${name}`,
@@ -60,13 +60,13 @@ const mutants: Record<string, Mutant> = {
   })),
   'expiry ignored': {
     routine: 'tenantry_private.open_context',
-    from: /if field\[3\] <= [^;]*? then/,
-    to: 'if false then',
+    from: 'field[3] > tenantry_private.instant(statement_timestamp()) and ',
+    to: '',
   },
   'the statement rule skipped': {
     routine: 'tenantry_private.open_context',
-    from: /if field\[2\] = [^;]*? then/,
-    to: 'if false then',
+    from: ' and field[2] <> tenantry_private.instant(statement_timestamp())',
+    to: '',
   },
   'a second identity let in': {
     routine: 'tenantry_private.settle',
@@ -100,17 +100,17 @@ const mutants: Record<string, Mutant> = {
   },
   'the audience of tokens ignored': {
     routine: 'tenantry_private.verified_claims',
-    from: /if claim ->> 'aud' is distinct[^;]*?then\n/,
-    to: 'if false then\n',
+    from: "and claim -> 'aud' = to_jsonb(issuer.audience)",
+    to: '',
   },
   'the expiry of tokens ignored': {
     routine: 'tenantry_private.verified_claims',
-    from: /if expires \+ gate\.leeway <= at_present then/,
-    to: 'if false then',
+    from: /between extract\(epoch from clock_timestamp\(\)\)/,
+    to: 'between 0',
   },
   'superusers let in': {
-    routine: 'tenantry_private.gate',
-    from: 'if gate.refusal is not null then',
+    routine: 'tenantry_private.require_ordinary_login',
+    from: 'if why is not null then',
     to: 'if false then',
   },
 }

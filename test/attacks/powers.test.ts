@@ -150,7 +150,8 @@ describe('reaching for the powers of tenantry, of its admins or of a superuser',
       `tenantry_private.opened('c1', 'x', '', null)`,
       `tenantry_private.current_signer()`,
       `tenantry_private.hmac_sha256('x', 'y')`,
-      `tenantry_private.gate('x')`,
+      `tenantry_private.issuer_of('x')`,
+      `tenantry_private.login_refusal()`,
       `tenantry_private.follow_kind()`,
     ]) {
       expect(await state(client.query(`select ${call}`)), call).toMatch(/^(42501|0A000)$/)

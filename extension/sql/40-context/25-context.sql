@@ -31,35 +31,44 @@ $$;
 comment on function tenantry_private.set_context(tenantry_private.signing_keys, text, text, text, text, text) is
   'Signs a context and sets it for this transaction.';
 
+create function tenantry_private.refuse_context(field text[])
+returns void
+language plpgsql stable parallel safe
+as $$
+begin
+  if field is null then
+    raise exception 'the tenantry context of this session is not valid here'
+      using errcode = 'TN002',
+            hint = 'A context is made by tenantry.enter() and holds in that transaction, database and login only. Enter again; do not copy or set tenantry.context.';
+  elsif field[2] = tenantry_private.instant(statement_timestamp()) then
+    raise exception 'the tenantry context was entered in this very statement'
+      using errcode = 'TN002',
+            hint = 'Call tenantry.enter() in a statement of its own, before the one that uses the context.';
+  end if;
+  raise exception 'the tenantry context has expired'
+    using errcode = 'TN003', hint = 'End the transaction and enter again.';
+end
+$$;
+
+comment on function tenantry_private.refuse_context(text[]) is 'Raises TN002 or TN003 for a context that open_context() does not accept.';
+
 create function tenantry_private.open_context()
 returns text[]
 language plpgsql stable parallel safe
 as $$
 #print_strict_params off
 declare
-  context constant text := current_setting('tenantry.context', true);
-  field   text[];
+  field text[];
 begin
   -- After a transaction a local setting reads back '' rather than null: both mean that there is no context.
-  if context is null or context = '' then
-    return tenantry_private.ambient_context();
+  if current_setting('tenantry.context', true) <> '' then
+    field := tenantry_private.opened('c1', current_setting('tenantry.context', true), timestamptz_send(now()));
+    if field[3] > tenantry_private.instant(statement_timestamp()) and field[2] <> tenantry_private.instant(statement_timestamp()) then
+      return field;
+    end if;
+    perform tenantry_private.refuse_context(field);
   end if;
-  field := tenantry_private.opened('c1', context, timestamptz_send(now()));
-  if field is null then
-    raise exception 'the tenantry context of this session is not valid here'
-      using errcode = 'TN002',
-            hint = 'A context is made by tenantry.enter() and holds in that transaction, database and login only. Enter again; do not copy or set tenantry.context.';
-  end if;
-  if field[2] = tenantry_private.instant(statement_timestamp()) then
-    raise exception 'the tenantry context was entered in this very statement'
-      using errcode = 'TN002',
-            hint = 'Call tenantry.enter() in a statement of its own, before the one that uses the context.';
-  end if;
-  if field[3] <= tenantry_private.instant(statement_timestamp()) then
-    raise exception 'the tenantry context has expired'
-      using errcode = 'TN003', hint = 'End the transaction and enter again.';
-  end if;
-  return field;
+  return tenantry_private.ambient_context();
 end
 $$;
 

@@ -10,10 +10,10 @@ as $$
 declare
   context constant text[] := tenantry_private.open_context();
 begin
-  if starts_with(context[6], kind || ':') and strpos(context[4], ',' || privilege || ',') > 0 then
-    return substr(context[6], length(kind) + 2);
-  end if;
-  return null;
+  return case
+    when starts_with(context[6], kind || ':') and strpos(context[4], ',' || privilege || ',') > 0
+    then substr(context[6], length(kind) + 2)
+  end;
 end
 $$;
 

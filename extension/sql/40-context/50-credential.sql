@@ -43,68 +43,131 @@ $$;
 
 comment on function tenantry_private.issuer_by_header(text) is 'The key id that a token''s header names, if that key is registered. Error: TN008.';
 
--- What is asked of the catalog before a token is looked at, in one question: a call costs one.
-create type tenantry_private.gate as (
-  refusal      text,
-  audience     text,
-  issuer       text,
-  secret       bytea,
-  leeway       double precision,
-  max_lifetime double precision
-);
+-- A session that bypasses or owns what protects the rows is refused, because nothing would be isolated in it.
+create function tenantry_private.login_refusal()
+returns text
+language plpgsql stable
+as $$
+begin
+  return (
+    select case
+             when r.rolsuper     then 'is a superuser, and row-level security does not bind superusers'
+             when r.rolbypassrls then 'has BYPASSRLS, and row-level security does not bind it'
+             -- What it was granted itself; check() looks further, which would take too long here.
+             when exists (
+                    select
+                      from pg_catalog.pg_auth_members m
+                      join pg_catalog.pg_roles g on g.oid = m.roleid
+                     where m.member = r.oid and (g.rolsuper or g.rolbypassrls))
+               then 'may turn into a role that row-level security does not bind (SET ROLE)'
+             when exists (select from tenantry_private.table_owners o where pg_has_role(r.oid, o.role_oid, 'member'))
+               then 'owns protected tables, or may become their owner, and an owner can take every protection away'
+             when not exists (
+                    select
+                      from tenantry_private.allowed_roles a
+                     where a.role_name = r.rolname and a.role_oid = r.oid and a.granted_as = 'user')
+               then 'is not allowed to work in this database'
+           end
+      from pg_catalog.pg_roles r
+     where r.rolname = session_user);
+end
+$$;
 
-comment on type tenantry_private.gate is 'What a login and a token''s header meet at the entrance.';
-comment on column tenantry_private.gate.refusal is 'Why this login must not work as an entity; null if it may.';
-comment on column tenantry_private.gate.audience is 'What the token must be made out to.';
-comment on column tenantry_private.gate.issuer is 'The issuer whose key the header names; null if it is not spelled as the runtime spells it.';
-comment on column tenantry_private.gate.secret is 'That key.';
-comment on column tenantry_private.gate.leeway is 'Tolerated clock difference, in seconds.';
-comment on column tenantry_private.gate.max_lifetime is 'Longest life of a token, in seconds.';
+comment on function tenantry_private.login_refusal() is 'Why the login of this session must not work as an entity; null if it may.';
 
-create function tenantry_private.gate(token_header text, key_id text default null)
-returns tenantry_private.gate
+-- Asking that of the catalog costs more than all the rest of entering, so the answer is kept in the session for ten
+-- seconds, signed and bound to the server process. A login that loses its right to enter loses EXECUTE on enter() at once.
+create function tenantry_private.require_ordinary_login(signer tenantry_private.signing_keys)
+returns void
 language plpgsql stable
 as $$
 #print_strict_params off
 declare
-  gate constant tenantry_private.gate := (
-    select row(
-             case
-               when r.rolsuper     then 'is a superuser, and row-level security does not bind superusers'
-               when r.rolbypassrls then 'has BYPASSRLS, and row-level security does not bind it'
-               -- What it was granted itself; check() looks further, which would take too long here.
-               when exists (
-                      select
-                        from pg_catalog.pg_auth_members m
-                        join pg_catalog.pg_roles g on g.oid = m.roleid
-                       where m.member = r.oid and (g.rolsuper or g.rolbypassrls))
-                 then 'may turn into a role that row-level security does not bind (SET ROLE)'
-               when exists (select from tenantry_private.table_owners o where pg_has_role(r.oid, o.role_oid, 'member'))
-                 then 'owns protected tables, or may become their owner, and an owner can take every protection away'
-               when not exists (
-                      select
-                        from tenantry_private.allowed_roles a
-                       where a.role_name = r.rolname and a.role_oid = r.oid and a.granted_as = 'user')
-                 then 'is not allowed to work in this database'
-             end,
-             coalesce((select s.value from tenantry_private.settings s where s.setting = 'audience'), current_database()),
-             i.id, i.secret, extract(epoch from i.leeway), extract(epoch from i.max_lifetime)
-           )::tenantry_private.gate
-      from pg_catalog.pg_roles r
-      left join tenantry_private.issuer_keys i on i.header = token_header or i.id = key_id
-     where r.rolname = session_user);
+  why     text;
+  ignored text;
 begin
-  if gate.refusal is not null then
-    raise exception 'login role % %', quote_ident(session_user), gate.refusal
+  if (tenantry_private.opened('l1', current_setting('tenantry.login', true), tenantry_private.session_binding(), signer))[2]
+     > tenantry_private.instant(statement_timestamp()) then
+    return;
+  end if;
+  why := tenantry_private.login_refusal();
+  if why is not null then
+    raise exception 'login role % %', quote_ident(session_user), why
       using errcode = 'TN010',
             hint = 'Connect as an ordinary login role that owns nothing here. To make one: create role app_runtime login; select * from tenantry.allow(''app_runtime'');';
   end if;
-  return gate;
+  ignored := set_config('tenantry.login',
+    tenantry_private.sealed('l1', signer, tenantry_private.instant(clock_timestamp() + interval '10 seconds'), tenantry_private.session_binding()), false);
 end
 $$;
 
-comment on function tenantry_private.gate(text, text) is
-  'Lets an ordinary, allowed login through and finds the issuer of a token by its header, or by its key id. Error: TN010 for a superuser, BYPASSRLS, an owner of protected tables or a login that is not allowed here.';
+comment on function tenantry_private.require_ordinary_login(tenantry_private.signing_keys) is
+  'Raises TN010 for a superuser, BYPASSRLS, an owner of protected tables or a login that is not allowed here. Looks at the catalog every ten seconds in a session.';
+
+-- Who may have issued a token, and for whom: everything that is asked of tables before it is looked at.
+create type tenantry_private.issuer as (
+  id           text,
+  secret       bytea,
+  leeway       double precision,
+  max_lifetime double precision,
+  audience     text
+);
+
+comment on type tenantry_private.issuer is 'An issuer''s key, and what its tokens must be made out to.';
+comment on column tenantry_private.issuer.id is 'The token''s `kid`.';
+comment on column tenantry_private.issuer.secret is 'The key.';
+comment on column tenantry_private.issuer.leeway is 'Tolerated clock difference, in seconds.';
+comment on column tenantry_private.issuer.max_lifetime is 'Longest life of a token, in seconds.';
+comment on column tenantry_private.issuer.audience is 'What the token''s claim `aud` must name.';
+
+create function tenantry_private.issuer_of(token_header text, key_id text default null)
+returns tenantry_private.issuer
+language plpgsql stable
+as $$
+#print_strict_params off
+begin
+  return (
+    select row(i.id, i.secret, extract(epoch from i.leeway), extract(epoch from i.max_lifetime),
+             coalesce((select s.value from tenantry_private.settings s where s.setting = 'audience'), current_database())
+           )::tenantry_private.issuer
+      from tenantry_private.issuer_keys i
+     where i.header = token_header or i.id = key_id);
+end
+$$;
+
+comment on function tenantry_private.issuer_of(text, text) is 'The issuer of a token by its header, or by its key id; null if there is none.';
+
+create function tenantry_private.refuse_claims(claim jsonb, issuer tenantry_private.issuer)
+returns void
+language plpgsql stable
+as $$
+#print_strict_params off
+declare
+  at_present constant double precision := extract(epoch from clock_timestamp());
+begin
+  if jsonb_typeof(claim) <> 'object' then
+    perform tenantry_private.refuse_credential('its claims are not a JSON object');
+  elsif jsonb_typeof(claim -> 'exp') is distinct from 'number' then
+    perform tenantry_private.refuse_credential('it does not say when it expires (claim exp, seconds)');
+  elsif (claim -> 'exp')::double precision + issuer.leeway <= at_present then
+    raise exception 'the credential has expired' using errcode = 'TN003', hint = 'Mint a new one.';
+  elsif (claim -> 'exp')::double precision > at_present + issuer.max_lifetime + issuer.leeway then
+    perform tenantry_private.refuse_credential('it expires later than its issuer''s max_lifetime allows');
+  end if;
+  if claim ? 'nbf' then
+    if jsonb_typeof(claim -> 'nbf') <> 'number' or (claim -> 'nbf')::double precision > at_present + issuer.leeway then
+      perform tenantry_private.refuse_credential('it is not valid yet (claim nbf)');
+    end if;
+  end if;
+  if claim -> 'aud' is distinct from to_jsonb(issuer.audience)
+     and not coalesce(jsonb_typeof(claim -> 'aud') = 'array' and claim -> 'aud' ? issuer.audience, false) then
+    perform tenantry_private.refuse_credential('it is meant for another database (claim aud)');
+  end if;
+end
+$$;
+
+comment on function tenantry_private.refuse_claims(jsonb, tenantry_private.issuer) is
+  'Checks the claims of a token whose signature is right, one by one. Errors: TN003, TN008.';
 
 create function tenantry_private.verified_claims(credential text)
 returns jsonb
@@ -112,22 +175,21 @@ language plpgsql stable
 as $$
 #print_strict_params off
 declare
-  part       constant text[] := string_to_array(left(credential, 8193), '.');
-  gate       tenantry_private.gate := tenantry_private.gate(part[1]);
-  claim      jsonb;
-  expires    double precision;
-  at_present constant double precision := extract(epoch from clock_timestamp());
+  part    constant text[] := string_to_array(left(credential, 8193), '.');
+  issuer  tenantry_private.issuer := tenantry_private.issuer_of(part[1]);
+  claim   jsonb;
+  ignored text;
 begin
   if octet_length(credential) > 8192 or cardinality(part) <> 3 then
     perform tenantry_private.refuse_credential('it is not a JSON Web Token (or longer than 8192 bytes)');
   end if;
-  if gate.issuer is null then
-    gate := tenantry_private.gate(null, tenantry_private.issuer_by_header(part[1]));
+  if issuer.id is null then
+    issuer := tenantry_private.issuer_of(null, tenantry_private.issuer_by_header(part[1]));
   end if;
   -- The signature is computed and compared as it is written, so nothing that is not signed is decoded.
-  if gate.issuer is null
+  if issuer.id is null
      or sha256(convert_to(part[3], 'UTF8')) <> sha256(convert_to(tenantry_private.base64url_encode(
-          tenantry_private.hmac_sha256(convert_to(part[1] || '.' || part[2], 'UTF8'), gate.secret)), 'UTF8')) then
+          tenantry_private.hmac_sha256(convert_to(part[1] || '.' || part[2], 'UTF8'), issuer.secret)), 'UTF8')) then
     perform tenantry_private.refuse_credential('its signature is not by a key registered here');
   end if;
 
@@ -138,35 +200,22 @@ begin
     when data_exception then
       perform tenantry_private.refuse_credential('its claims are not JSON');
   end;
-  if jsonb_typeof(claim) <> 'object' then
-    perform tenantry_private.refuse_credential('its claims are not a JSON object');
+  -- The token the runtime writes, in one expression; any other is looked at claim by claim.
+  if coalesce(
+       jsonb_typeof(claim -> 'exp') = 'number'
+       and (claim -> 'exp')::double precision between extract(epoch from clock_timestamp())
+             and extract(epoch from clock_timestamp()) + issuer.max_lifetime
+       and claim -> 'aud' = to_jsonb(issuer.audience)
+       and not claim ? 'nbf', false) then
+    return claim;
   end if;
-  if jsonb_typeof(claim -> 'exp') is distinct from 'number' then
-    perform tenantry_private.refuse_credential('it does not say when it expires (claim exp, seconds)');
-  end if;
-  expires := claim -> 'exp';
-  if expires + gate.leeway <= at_present then
-    raise exception 'the credential has expired' using errcode = 'TN003', hint = 'Mint a new one.';
-  end if;
-  if expires > at_present + gate.max_lifetime + gate.leeway then
-    perform tenantry_private.refuse_credential('it expires later than its issuer''s max_lifetime allows');
-  end if;
-  if claim ? 'nbf' then
-    if jsonb_typeof(claim -> 'nbf') <> 'number' or (claim -> 'nbf')::double precision > at_present + gate.leeway then
-      perform tenantry_private.refuse_credential('it is not valid yet (claim nbf)');
-    end if;
-  end if;
-  if claim ->> 'aud' is distinct from gate.audience or jsonb_typeof(claim -> 'aud') <> 'string' then
-    if jsonb_typeof(claim -> 'aud') is distinct from 'array' or not claim -> 'aud' ? gate.audience then
-      perform tenantry_private.refuse_credential('it is meant for another database (claim aud)');
-    end if;
-  end if;
+  ignored := tenantry_private.refuse_claims(claim, issuer);
   return claim;
 end
 $$;
 
 comment on function tenantry_private.verified_claims(text) is
-  'The claims of a JSON Web Token after checking login, signature, expiry, not-before and audience. Errors: TN003, TN008, TN010.';
+  'The claims of a JSON Web Token after checking signature, expiry, not-before and audience. Errors: TN003, TN008.';
 
 -- Subject first, then who acts for it, down to who is there.
 create function tenantry_private.claimed_chain(claim jsonb)

@@ -1,4 +1,3 @@
--- A session that bypasses or owns what protects the rows is refused, because nothing would be isolated in it.
 create table tenantry_private.table_owners (
   role_oid oid primary key
 );
@@ -13,9 +12,11 @@ language plpgsql stable
 as $$
 #print_strict_params off
 declare
-  field text[];
-  claim jsonb;
-  chain text[];
+  field   text[];
+  claim   jsonb;
+  chain   text[];
+  bits    integer;
+  ignored text;
 begin
   if credential is null or credential = '' then
     perform tenantry_private.refuse_credential('there is none');
@@ -32,10 +33,12 @@ begin
     return array[field[3], field[4], field[5], field[2]];
   end if;
 
+  ignored := tenantry_private.require_ordinary_login(signer);
   claim := tenantry_private.verified_claims(credential);
   chain := case when strpos(claim ->> 'sub', ':') > 0 and not claim ? 'act' then array[claim ->> 'sub'] else tenantry_private.claimed_chain(claim) end;
+  bits  := tenantry_private.chain_privileges(chain);
   return array[
-    tenantry_private.privilege_list(tenantry_private.chain_privileges(chain)),
+    tenantry_private.privilege_list(bits),
     chain[cardinality(chain)],
     chain[1],
     tenantry_private.instant(to_timestamp((claim -> 'exp')::double precision))];
