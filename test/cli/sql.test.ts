@@ -1,4 +1,7 @@
 import { randomBytes } from 'node:crypto'
+import { rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { testDatabase, type TestDatabase, type TestRole } from '../support/database.js'
 import { cli } from './cli.js'
@@ -81,6 +84,34 @@ describe('tenantry sql', () => {
     const { code, err } = await cli(['sql', '--as', 'person:1', 'select 1'], { url: app.url })
     expect(code).toBe(1)
     expect(err).toMatch(/^ERROR 42501: /)
+  })
+
+  it('lets an admin assume an entity', async () => {
+    const admin = await db.role('dba', { allow: 'admin' })
+    const { code, out } = await cli(
+      ['sql', '--as', 'person:1', 'select principal from tenantry.whoami()'],
+      {
+        url: admin.url,
+      },
+    )
+    expect(code).toBe(0)
+    expect(out).toContain('person:1')
+  })
+
+  it('reads statements from a file, and says when there is none', async () => {
+    const file = join(tmpdir(), `tenantry-sql-${process.pid}.sql`)
+    writeFileSync(file, '-- two\nselect 1 as first;\nselect 2 as second;')
+    try {
+      const { code, out } = await cli(['sql', '-f', file], { url })
+      expect(code).toBe(0)
+      expect(out).toMatch(/first[^]*second/)
+    } finally {
+      rmSync(file)
+    }
+    expect(await cli(['sql', '-f', file], { url })).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('ENOENT'),
+    })
   })
 
   it('asks for statements, which may take several lines, and goes on after an error', async () => {
