@@ -127,7 +127,11 @@ begin
       from tenantry.tables t
      where t.class <> 'exempt'
        -- column_renamed and declaration_stale come first
-       and t.relation not in (select r.relation from tenantry_private.renames() r)
+       and not exists (
+           select
+             from tenantry_private.renames() r
+            where r.relation = t.relation
+               or exists (select from pg_catalog.pg_constraint c where c.conrelid = t.relation and c.confrelid = r.relation and c.contype = 'f'))
        and (t.parent is null or exists (select from pg_catalog.pg_class c where c.oid = t.parent))
      order by t.relation::text
   loop

@@ -13,8 +13,8 @@ begin
     select t.relation, g.tgname, p.oid::regprocedure as routine, p.prosecdef, other.oid::regclass as touched,
            declared.class, n.nspname
       from tenantry.tables t
-      join pg_catalog.pg_trigger g on g.tgrelid = t.relation and not g.tgisinternal and g.tgname not like 'tenantry\_%'
-      join pg_catalog.pg_proc p on p.oid = g.tgfoid
+      join pg_catalog.pg_trigger g on g.tgrelid = t.relation and not g.tgisinternal
+      join pg_catalog.pg_proc p on p.oid = g.tgfoid and p.pronamespace <> 'tenantry_private'::regnamespace
       join pg_catalog.pg_namespace n on n.oid = p.pronamespace
       join pg_catalog.pg_roles o on o.oid = p.proowner
       join pg_catalog.pg_class other on other.relkind in ('r', 'p') and not other.relispartition
@@ -22,7 +22,11 @@ begin
       left join tenantry.tables declared on declared.relation = other.oid
      where t.class in ('owned', 'by_parent')
        and other.oid <> t.relation
-       and p.prosrc ~* ('(into|update|from|join)\s+(only\s+)?("?\w+"?\.)?"?' || regexp_replace(other.relname, '([^\w])', '\\\1', 'g') || '"?\M')
+       -- a plain name as a word of its own, any other as it must be quoted
+       and case when other.relname ~ '^[a-z0-9_]+$'
+             then p.prosrc ~* ('(into|update|from|join)\s+(only\s+)?(("([^"]|"")+"|\w+)\s*\.\s*)?"?' || other.relname || '"?\M')
+             else strpos(p.prosrc, quote_ident(other.relname)) > 0
+           end
        and (not p.prosecdef and not tenantry_private.readable_by_application(other.oid)
             or p.prosecdef and declared.class in ('owned', 'by_parent') and not o.rolsuper and not o.rolbypassrls)
      order by t.relation::text, g.tgname, other.oid::regclass::text
