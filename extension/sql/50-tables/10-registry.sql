@@ -87,11 +87,18 @@ set debug_print_plan = off
 as $$
 declare
   the_tag text;
+  routine regprocedure;
 begin
   perform tenantry_private.require_admin('declare how tables are isolated');
   delete from tenantry_private.tables t where t.relation = target returning t.tag into the_tag;
-  execute format('drop function if exists tenantry_private.%I()', 'check_references_' || the_tag);
-  execute format('drop function if exists tenantry_private.%I()', 'fill_owner_' || the_tag);
+  for routine in
+    select p.oid::regprocedure
+      from pg_catalog.pg_proc p
+     where p.pronamespace = 'tenantry_private'::regnamespace and p.pronargs = 0
+       and p.proname in ('check_references_' || the_tag, 'fill_owner_' || the_tag)
+  loop
+    execute format('drop function %s', routine);
+  end loop;
   perform tenantry_private.refresh_table_owners();
 end
 $$;
