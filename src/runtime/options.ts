@@ -2,8 +2,11 @@ import type { TenantrySchema } from '../accessors/schema.js'
 import { TenantryError } from '../errors.js'
 
 export interface TenantryOptions<A extends object = object> {
-  /** The secret whose key `tenantry.register_issuer` knows; at least 32 bytes. */
-  secret: string
+  /**
+   * The secret whose key `tenantry.register_issuer` knows; at least 32 bytes. May be given as
+   * `process.env.TENANTRY_SECRET`: where that is not set, `tenantry()` says so.
+   */
+  secret: string | undefined
   /** The value exported by the generated file; gives sessions their accessors. */
   schema?: TenantrySchema<A> | undefined
   /** What credentials are made out to. Default: asked from the database once, by the first call. */
@@ -62,7 +65,7 @@ const RESETS = ['error', 'always'] as const
 /** Fills in defaults. @throws TenantryError `TN_CONFIG` naming the option that is out of range */
 export function resolveOptions<A extends object>(options: TenantryOptions<A>): ResolvedOptions<A> {
   return {
-    secret: options.secret,
+    secret: stated(options.secret),
     schema: options.schema,
     audience: options.audience,
     contextTtl: integer('contextTtl', options.contextTtl ?? 0, 0, 300),
@@ -72,6 +75,11 @@ export function resolveOptions<A extends object>(options: TenantryOptions<A>): R
     reset: oneOf('reset', options.reset ?? 'error', RESETS),
     retries: integer('retries', options.retries ?? 3, 0, 20),
   }
+}
+
+function stated(secret: string | undefined): string {
+  if (secret !== undefined) return secret
+  throw config('secret is not set: is TENANTRY_SECRET in the environment?')
 }
 
 function integer(name: string, value: number, min: number, max: number): number {
