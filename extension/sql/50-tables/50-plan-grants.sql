@@ -12,7 +12,7 @@ comment on function tenantry_private.granted(regclass, oid) is 'Privileges grant
 
 -- SELECT and DML for the application, as far as it may; never TRUNCATE, REFERENCES, TRIGGER or MAINTAIN, which
 -- row-level security does not bind.
-create function tenantry_private.plan_grants(target regclass, wanted text[])
+create function tenantry_private.plan_grants(target regclass, wanted text[], writers name[] default '{}')
 returns table (statement text, lock text)
 language plpgsql stable
 set search_path = pg_catalog, pg_temp
@@ -76,10 +76,7 @@ begin
       select p
         from unnest(tenantry_private.granted(holder.relation, holder.grantee)) as p
        where p <> all (holder.keep)
-         and not exists (
-             select
-               from tenantry_private.declared(target) d
-              where d.class = 'shared' and holder.name = any (select quote_ident(w) from unnest(d.writers) as w)));
+         and not (coalesce(holder.role_name = any (writers), false) and holder.relation = target and p in ('select', 'insert', 'update', 'delete')));
     if extra <> '{}' then
       statement := format('revoke %s on table %s from %s', array_to_string(extra, ', '), holder.relation, holder.name);
       return next;
@@ -104,4 +101,4 @@ begin
 end
 $$;
 
-comment on function tenantry_private.plan_grants(regclass, text[]) is 'Statements that give tenantry_user exactly these privileges on a table, and usage of its sequences.';
+comment on function tenantry_private.plan_grants(regclass, text[], name[]) is 'Statements that give tenantry_user exactly these privileges on a table, and usage of its sequences.';

@@ -7,8 +7,18 @@ declare
   writer  name;
   missing text[];
 begin
-  return query select * from tenantry_private.plan_grants(declaration.relation, array['select']);
+  return query select * from tenantry_private.plan_grants(declaration.relation, array['select'], declaration.writers);
+  -- Writers that the recorded declaration names and this one does not.
+  foreach writer in array coalesce((tenantry_private.declared(declaration.relation)).writers, '{}') loop
+    if writer <> all (declaration.writers)
+       and tenantry_private.granted(declaration.relation, to_regrole(quote_ident(writer))) <> '{}' then
+      statement := format('revoke all on table %s from %I', declaration.relation, writer);
+      return next;
+    end if;
+  end loop;
   foreach writer in array declaration.writers loop
+    -- A role that was dropped has no grants to give.
+    continue when to_regrole(quote_ident(writer)) is null;
     missing := array(
       select p
         from unnest(array['select', 'insert', 'update', 'delete']) as p
@@ -85,7 +95,8 @@ begin
   for step, statement, lock in
     select *
       from tenantry_private.carry_out(
-             array(select format('revoke all on table %s from %I', target, grantee) from unnest('tenantry_user'::name || declaration.writers) as grantee),
+             array(select format('revoke all on table %s from %I', target, grantee) from unnest('tenantry_user'::name || declaration.writers) as grantee
+                    where to_regrole(quote_ident(grantee)) is not null),
              null, 0, dry_run)
   loop
     return next;
