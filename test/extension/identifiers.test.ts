@@ -228,13 +228,13 @@ async function provesFixes(on: Stage, run: Run) {
   const client = new pg.Client({ connectionString: on.db.url() })
   await client.connect()
   try {
-    await fixesOf(on, run, client)
+    await fixesOf(run, client)
   } finally {
     await client.end()
   }
 }
 
-async function fixesOf(on: Stage, run: Run, client: pg.Client) {
+async function fixesOf(run: Run, client: pg.Client) {
   const { notes, rooms, schema, column } = run
   const findings = async () =>
     (await client.query<Finding>(`select * from tenantry.check('info')`)).rows.filter(
