@@ -40,6 +40,25 @@ return substr(md5(target::oid || '.' || target::text), 1, 12);
 
 comment on function tenantry_private.new_tag(regclass) is 'Names the trigger functions of a table that is declared now.';
 
+-- Whoever runs sync() later does it with powers of their own, so nobody declares a table that is not theirs, or makes
+-- check() look away from it. Only the login is known here: in a definer function current_user is its owner.
+create function tenantry_private.require_declarable(target regclass)
+returns void
+language plpgsql stable
+as $$
+begin
+  if exists (
+       select
+         from pg_catalog.pg_class c
+        where c.oid = target and not pg_has_role(session_user, c.relowner, 'member')) then
+    raise exception '% does not own %', quote_ident(session_user), target
+      using errcode = '42501', hint = 'Connect as a member of its owner, or as a superuser.';
+  end if;
+end
+$$;
+
+comment on function tenantry_private.require_declarable(regclass) is 'Raises 42501 unless the session''s login owns a table, or it is gone.';
+
 create function tenantry_private.record_table(declaration tenantry_private.tables)
 returns void
 language plpgsql volatile security definer
@@ -50,14 +69,12 @@ set debug_print_plan = off
 as $$
 begin
   perform tenantry_private.require_admin('declare how tables are isolated');
-  -- Whoever runs sync() later does it with powers of their own, so nobody declares a table that is not theirs. Only the
-  -- login is known here: in a definer function current_user is its owner.
-  if declaration.class <> 'exempt' and not exists (
-       select
-         from pg_catalog.pg_class c
-        where c.oid = declaration.relation and pg_has_role(session_user, c.relowner, 'member')) then
-    raise exception '% does not own %', quote_ident(session_user), declaration.relation
-      using errcode = '42501', hint = 'Connect as a member of its owner, or as a superuser.';
+  -- The number of a table that is yet to come could be guessed.
+  if not exists (select from pg_catalog.pg_class c where c.oid = declaration.relation) then
+    perform tenantry_private.refuse(format('there is no table %s', declaration.relation), 'Declare tables that exist.');
+  end if;
+  if declaration.class <> 'exempt' or (tenantry_private.declared(declaration.relation)).class <> 'exempt' then
+    perform tenantry_private.require_declarable(declaration.relation);
   end if;
   insert into tenantry_private.tables as t
          (relation, tag, class, owner_column, owner_kind, owner_from, parent, unchecked_references, writers, reason, before)
@@ -90,6 +107,9 @@ declare
   routine regprocedure;
 begin
   perform tenantry_private.require_admin('declare how tables are isolated');
+  if (tenantry_private.declared(target)).class <> 'exempt' then
+    perform tenantry_private.require_declarable(target);
+  end if;
   delete from tenantry_private.tables t where t.relation = target returning t.tag into the_tag;
   for routine in
     select p.oid::regprocedure
