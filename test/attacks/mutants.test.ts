@@ -53,8 +53,13 @@ const mutants: Record<string, Mutant> = {
     from: /and tenantry_private\.same_mac\([\s\S]*?key\)\)\s+then field/,
     to: 'then field',
   },
-  'contexts not bound to their transaction': ['set_context', 'open_context'].map((name) => ({
-    routine: `tenantry_private.${name}`,
+  'contexts not bound to their transaction': [
+    'tenantry_private.set_context',
+    'tenantry_private.open_context',
+    'tenantry.enter',
+    'tenantry.principal',
+  ].map((routine) => ({
+    routine,
     from: 'timestamptz_send(now())',
     to: `timestamptz_send('epoch')`,
   })),
@@ -90,7 +95,7 @@ const mutants: Record<string, Mutant> = {
   },
   'the kind of an entity ignored': {
     routine: 'tenantry.principal',
-    from: /starts_with\(context\[6\], kind \|\| ':'\) and/,
+    from: /starts_with\(field\[6\], kind \|\| ':'\) and/,
     to: '',
   },
   'the signature of tokens not checked': {
@@ -107,6 +112,61 @@ const mutants: Record<string, Mutant> = {
     routine: 'tenantry_private.verified_claims',
     from: /between extract\(epoch from clock_timestamp\(\)\)/,
     to: 'between 0',
+  },
+  'the signature of contexts not checked by policies': {
+    routine: 'tenantry.principal',
+    from: /and tenantry_private\.same_mac\([\s\S]*?key\)\)/,
+    to: '',
+  },
+  'expiry ignored by policies': {
+    routine: 'tenantry.principal',
+    from: 'and field[3] > tenantry_private.instant(statement_timestamp())',
+    to: '',
+  },
+  'the statement rule skipped by policies': {
+    routine: 'tenantry.principal',
+    from: 'and field[2] <> tenantry_private.instant(statement_timestamp())',
+    to: '',
+  },
+  'the signature of tokens not checked on the way in': {
+    routine: 'tenantry.enter',
+    from: /and sha256\(convert_to\(part\[3\][\s\S]*?issuer_secret\)\), 'UTF8'\)\)/,
+    to: '',
+  },
+  'the audience of tokens ignored on the way in': {
+    routine: 'tenantry.enter',
+    from: "and claim -> 'aud' = to_jsonb(keys.audience)",
+    to: '',
+  },
+  'the expiry of tokens ignored on the way in': {
+    routine: 'tenantry.enter',
+    from: /between extract\(epoch from clock_timestamp\(\)\)/,
+    to: 'between 0',
+  },
+  'entities not looked up on the way in': {
+    routine: 'tenantry.enter',
+    from: /if exists \([\s\S]*?gone_at is null\) then/,
+    to: 'if true then',
+  },
+  'the links of a chain not asked on the way in': {
+    routine: 'tenantry.enter',
+    from: /bits := tenantry_private\.link_privileges\([^;]*;/,
+    to: 'bits := 63;',
+  },
+  'the privileges of a link not kept on the way in': {
+    routine: 'tenantry.enter',
+    from: 'tenantry_private.privilege_list(bits)',
+    to: 'tenantry_private.all_privileges()',
+  },
+  'the signature of passes not checked on the way in': {
+    routine: 'tenantry.enter',
+    from: /and tenantry_private\.same_mac\(substr\(credential, 4, 64\),[\s\S]*?signer\.secret\)\)/,
+    to: '',
+  },
+  'the expiry of passes ignored on the way in': {
+    routine: 'tenantry.enter',
+    from: 'field[2] > tenantry_private.instant(clock_timestamp())',
+    to: 'true',
   },
   'superusers let in': {
     routine: 'tenantry_private.require_ordinary_login',

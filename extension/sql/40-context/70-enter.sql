@@ -75,6 +75,30 @@ $$;
 
 comment on function tenantry_private.settle(text[], tenantry_private.signing_keys) is 'Makes an admission the context of this transaction. Error: TN002 if it already has another.';
 
+-- What the usual ways in need of the tables, in one question.
+create type tenantry_private.keyring as (
+  id            text,
+  secret        bytea,
+  created_at    timestamptz,
+  lifetime      interval,
+  issuer_secret bytea,
+  max_lifetime  double precision,
+  audience      text
+);
+
+comment on type tenantry_private.keyring is 'The key that signs now, and the issuer''s that a token''s header names as the runtime writes it.';
+comment on column tenantry_private.keyring.id is 'Name of the key that signs now.';
+comment on column tenantry_private.keyring.secret is 'Its bytes.';
+comment on column tenantry_private.keyring.created_at is 'When it was made.';
+comment on column tenantry_private.keyring.lifetime is 'How long a context may live.';
+comment on column tenantry_private.keyring.issuer_secret is 'The issuer''s key.';
+comment on column tenantry_private.keyring.max_lifetime is 'Longest life of the issuer''s tokens, in seconds.';
+comment on column tenantry_private.keyring.audience is 'What its tokens must be made out to.';
+
+-- Called for every transaction, so the usual ways in, a pass, or a token for oneself or for another, are gone in as few
+-- expressions as it takes: PL/pgSQL prepares each anew in every transaction, and a call of a function costs as much as
+-- three. They only ever let in. Whatever is not usual, or not right, falls through to the functions above, which look at
+-- it step by step and say what is wrong.
 create function tenantry.enter(credential text)
 returns void
 language plpgsql volatile security definer
@@ -85,10 +109,86 @@ set debug_print_plan = off
 as $$
 #print_strict_params off
 declare
-  signer  constant tenantry_private.signing_keys := tenantry_private.current_signer();
+  part    text[];
+  keys    tenantry_private.keyring;
+  login   text;
+  field   text[];
+  claim   jsonb;
+  bits    integer;
+  body    text;
+  signer  tenantry_private.signing_keys;
   ignored text;
 begin
-  ignored := tenantry_private.settle(tenantry_private.admitted(credential, signer), signer);
+  if octet_length(credential) > 8192 or current_setting('tenantry.context', true) <> '' then
+    null;
+  elsif starts_with(credential, 'p1.') then
+    field  := string_to_array(substr(credential, 69), E'\x1f');
+    signer := (select k from tenantry_private.signing_keys k where k.id = field[1]);
+    if field[2] > tenantry_private.instant(clock_timestamp())
+       and tenantry_private.same_mac(substr(credential, 4, 64),
+             tenantry_private.hmac_sha256(tenantry_private.signed_bytes('p1', substr(credential, 69), ''), signer.secret)) then
+      body := field[3] || E'\x1f' || field[4] || E'\x1f' || field[5];
+    end if;
+  else
+    part := string_to_array(credential, '.');
+    keys := (
+      select row(k.id, k.secret, k.created_at, k.lifetime, i.secret, extract(epoch from i.max_lifetime),
+               coalesce((select s.value from tenantry_private.settings s where s.setting = 'audience'), current_database())
+             )::tenantry_private.keyring
+        from (select k.* from tenantry_private.signing_keys k order by k.created_at desc limit 1) k
+        join tenantry_private.issuer_keys i on i.header = part[1]);
+    signer := row(keys.id, keys.secret, keys.created_at, keys.lifetime);
+    login := current_setting('tenantry.login', true);
+    -- The login was looked at less than ten seconds ago, and the signature is right.
+    if cardinality(part) = 3
+       and starts_with(login, 'l1.')
+       and split_part(substr(login, 69), E'\x1f', 1) = signer.id
+       and split_part(substr(login, 69), E'\x1f', 2) > tenantry_private.instant(statement_timestamp())
+       and tenantry_private.same_mac(substr(login, 4, 64),
+             tenantry_private.hmac_sha256(tenantry_private.signed_bytes('l1', substr(login, 69), tenantry_private.session_binding()), signer.secret))
+       and sha256(convert_to(part[3], 'UTF8')) = sha256(convert_to(tenantry_private.base64url_encode(
+             tenantry_private.hmac_sha256(convert_to(part[1] || '.' || part[2], 'UTF8'), keys.issuer_secret)), 'UTF8')) then
+      begin
+        claim := convert_from(tenantry_private.base64url_decode(part[2]), 'UTF8')::jsonb;
+      exception
+        when data_exception then null;
+      end;
+      if jsonb_typeof(claim -> 'exp') = 'number'
+         and (claim -> 'exp')::double precision between extract(epoch from clock_timestamp())
+               and extract(epoch from clock_timestamp()) + keys.max_lifetime
+         and claim -> 'aud' = to_jsonb(keys.audience)
+         and not claim ? 'nbf'
+         and strpos(claim ->> 'sub', ':') > 1 then
+        if not claim ? 'act' then
+          if exists (
+               select
+                 from tenantry_private.entities e
+                where e.kind = split_part(claim ->> 'sub', ':', 1)
+                  and e.id = substr(claim ->> 'sub', strpos(claim ->> 'sub', ':') + 1)
+                  and e.gone_at is null) then
+            body := tenantry_private.all_privileges() || E'\x1f' || (claim ->> 'sub') || E'\x1f' || (claim ->> 'sub');
+          end if;
+        elsif strpos(claim #>> '{act,sub}', ':') > 1 and claim #> '{act,act}' is null then
+          bits := tenantry_private.link_privileges(claim #>> '{act,sub}', claim ->> 'sub');
+          if bits > 0 then
+            body := tenantry_private.privilege_list(bits) || E'\x1f' || (claim #>> '{act,sub}') || E'\x1f' || (claim ->> 'sub');
+          end if;
+        end if;
+      end if;
+    end if;
+  end if;
+
+  if body is null then
+    signer  := tenantry_private.current_signer();
+    ignored := tenantry_private.settle(tenantry_private.admitted(credential, signer), signer);
+    return;
+  end if;
+  body    := signer.id || E'\x1f' || tenantry_private.instant(statement_timestamp()) || E'\x1f'
+          || tenantry_private.instant(clock_timestamp() + signer.lifetime) || E'\x1f' || body || E'\x1f' || 'context';
+  -- row_security as in settle().
+  ignored := set_config('row_security', 'on', true) || set_config('tenantry.context',
+    'c1.' || encode(tenantry_private.hmac_sha256(tenantry_private.signed_bytes('c1', body, timestamptz_send(now())), signer.secret), 'hex')
+          || '.' || body, true);
 end
 $$;
 

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { setTimeout } from 'node:timers/promises'
 import pg from 'pg'
 import { mintCredential } from '../../../src/credential.js'
 import {
@@ -157,17 +158,15 @@ const probes: Record<string, Probe> = {
     const rows = await as(at, client, bob.entity, () => ids(client), agentOfBob)
     return code === 'TN004' && same(rows, bob.notes)
   },
-  'a service has the privileges of a service': (at, client) =>
-    as(
-      at,
-      client,
-      alice.entity,
-      async () =>
-        same(await ids(client, `select tenantry.may('decrypt') or tenantry.may('delegate')`), [
-          'false',
-        ]),
-      service,
-    ),
+  async 'a service has the privileges of a service'(at, client) {
+    // The second has not been let in before, and goes the long way.
+    for (const asked of [client, await at.connect()]) {
+      const more = `select tenantry.may('decrypt') or tenantry.may('delegate')`
+      const found = await as(at, asked, alice.entity, () => ids(asked, more), service)
+      if (!same(found, ['false'])) return false
+    }
+    return true
+  },
   async 'entities are born and die with their rows'(at, client) {
     const id = '00000000-0000-4000-8000-0000000000cc'
     await at.db.admin.query(`insert into town.users values ($1, 'new')`, [id])
@@ -205,6 +204,19 @@ const probes: Record<string, Probe> = {
     }
     return codes.join() === 'TN008,TN003,TN008,TN008'
   },
+  async 'passes are signed, and end'(at, client) {
+    const { rows } = await client.query<{ pass: string }>(
+      'select tenantry_private.enter_for_pass($1, 1) as pass',
+      [at.credential(bob.entity)],
+    )
+    const pass = rows[0]?.pass ?? ''
+    const forged = pass.replaceAll(bob.id, alice.id)
+    const code = (credential: string) =>
+      state(client.query('select tenantry.enter($1)', [credential]))
+    const codes = [await code(forged), await code(pass)]
+    await setTimeout(1100)
+    return [...codes, await code(pass)].join() === 'TN008,00000,TN003'
+  },
   async 'superusers are refused'(at) {
     return (
       (await state(at.db.admin.query('select tenantry.enter($1)', [at.credential(bob.entity)]))) ===
@@ -218,6 +230,8 @@ export async function failures(at: Town): Promise<string[]> {
   const client = await at.connect()
   const failed: string[] = []
   for (const [name, probe] of Object.entries(probes)) {
+    // A login that was let in before takes shorter ways through enter(), which must be as narrow.
+    await state(client.query('select tenantry.enter($1)', [at.credential(alice.entity)]))
     const held = await probe(at, client).catch(() => false)
     if (!held) failed.push(name)
     await client.query('rollback')
