@@ -3,7 +3,9 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import { stage, type Stage } from './support/stage.js'
 import { kindTables } from './support/table-classes.js'
 
-const number = 500
+// All of them with `make test-all`: protecting 500 tables first takes longer than everything else here.
+const number = process.env['TENANTRY_TEST_ALL'] ? 500 : 100
+const allowed = (2 * number) / 500
 let on: Stage
 
 beforeAll(async () => {
@@ -24,7 +26,7 @@ beforeAll(async () => {
 }, 300_000)
 afterAll(() => on.drop())
 
-it(`check() looks at ${number} tables in less than two seconds`, async () => {
+it(`check() looks at ${number} tables in less than ${allowed} s`, async () => {
   const client = await on.db.admin.connect()
   const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid')
   const before = workSeconds(rows[0]!.pid)
@@ -33,7 +35,7 @@ it(`check() looks at ${number} tables in less than two seconds`, async () => {
   client.release()
   console.log(`check() of ${number} tables: ${seconds.toFixed(2)} s`)
   expect(findings.rows).toEqual([])
-  expect(seconds).toBeLessThan(2)
+  expect(seconds).toBeLessThan(allowed)
 })
 
 /** Processor time of a server process on this machine, which other tests do not disturb; else the clock. */
