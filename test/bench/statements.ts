@@ -20,6 +20,8 @@ export interface Comparison {
   readonly owner: string
   readonly own: Sample
   readonly byHand: Sample
+  /** The same as prepared statements: what is left is what the execution costs. */
+  readonly prepared: { readonly own: Sample; readonly byHand: Sample }
   readonly many: boolean
   readonly plans: {
     readonly own: Plan
@@ -108,14 +110,25 @@ export async function measureStatements(
           () => bare.query(query.byHand, values),
         )
         const heavyScan = query.many && who === 'heavy'
-        const [ownSample, handSample] = await interleave(
+        const name = `${query.name}, ${who}`
+        const [ownSample, handSample, ownPrepared, handPrepared] = await interleave(
           [
             { name: 'own path', run: () => own.query(query.own, ownValues) },
             { name: 'by hand', run: () => bare.query(query.byHand, values) },
+            {
+              name: 'own path, prepared',
+              run: () => own.query({ name, text: query.own, values: ownValues }),
+            },
+            {
+              name: 'by hand, prepared',
+              run: () => bare.query({ name, text: query.byHand, values }),
+            },
           ],
           heavyScan ? rounds.many : rounds.few,
         )
-        if (!ownSample || !handSample) throw new Error('nothing was measured')
+        if (!ownSample || !handSample || !ownPrepared || !handPrepared) {
+          throw new Error('nothing was measured')
+        }
         const plans = {
           own: await planOf(own, query.own, ownValues),
           byHand: await planOf(bare, query.byHand, values),
@@ -126,6 +139,7 @@ export async function measureStatements(
           owner: who,
           own: ownSample,
           byHand: handSample,
+          prepared: { own: ownPrepared, byHand: handPrepared },
           many: query.many,
           plans: {
             ...plans,
