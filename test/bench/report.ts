@@ -4,7 +4,7 @@ import Table from 'cli-table3'
 import type { Sample } from './sampling.js'
 import type { Comparison } from './statements.js'
 
-/** The bars that DESIGN holds the product to; a bar is printed beside what was measured, met or not. */
+/** What the product is to keep to; each is printed beside what was measured, met or not. */
 const callBars: Readonly<Record<string, number>> = {
   'pool, context reused': 1.4,
   'accessor, context reused': 1.4,
