@@ -115,6 +115,17 @@ const cases: readonly Case[] = [
     found: 'warning kind_owner_differs',
   },
   {
+    name: 'a function that reads protected tables as a superuser',
+    given:
+      'create function total() returns bigint language sql security definer as $$select count(*) from notes$$',
+    found: 'critical function_runs_as_owner',
+  },
+  {
+    name: 'a function that runs as a superuser and reads nothing',
+    given: 'create function one() returns int language sql security definer as $$select 1$$',
+    found: 'info function_runs_as_owner',
+  },
+  {
     name: 'a trigger that the application may not run',
     given: `create table audit (id int); alter table audit owner to @owner; select tenantry.exempt('audit', 'a test');
       create function audited() returns trigger language plpgsql as $$begin insert into audit values (1); return new; end$$;

@@ -8,7 +8,7 @@ language plpgsql immutable
 as $$
 begin
   raise exception 'the credential is refused: %', why
-    using errcode = 'TN008', hint = 'Mint a new credential with a registered key for this database; see tenantry.audience() and tenantry.register_issuer().';
+    using errcode = 'TN008', hint = 'Mint a new credential for this database (tenantry.audience()) with a registered key: "tenantry keys register" or tenantry.register_issuer() registers one, and tenantry.issuers lists them.';
 end
 $$;
 

@@ -85,8 +85,15 @@ begin
   loop
     severity := 'info'; code := 'login_of_another_database'; object := quote_ident(item.member);
     problem := 'a member of tenantry_user that is not allowed here may connect: it cannot enter, but reads shared tables';
-    fix := format('revoke connect on database %I from %s;', current_database(),
-             case when has_database_privilege('public', current_database(), 'connect') then 'public' else quote_ident(item.member) end);
+    -- Whoever works here must not be locked out by it.
+    fix := case when has_database_privilege('public', current_database(), 'connect')
+      then format('grant connect on database %I to %s; revoke connect on database %1$I from public;', current_database(),
+             (select string_agg(distinct quote_ident(keep.role_name), ', ')
+                from (select 'tenantry_admin'::name as role_name
+                      union all select l.role_name from tenantry_private.allowed_logins() l
+                      union all select m.migration_role from tenantry.schemas m where m.migration_role is not null
+                      union all select r.rolname from tenantry_private.table_owner_roles() o join pg_catalog.pg_roles r on r.oid = o) keep))
+      else format('revoke connect on database %I from %I;', current_database(), item.member) end;
     return next;
   end loop;
 end
