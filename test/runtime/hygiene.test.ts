@@ -116,9 +116,10 @@ describe.each(['sync', 'pipeline', 'awaited'] as const)('%s: after', (transport)
       const inTransaction = codeOf(
         me.transaction(async (tx) => {
           await tx.query('update notes set n = 77')
-          const waiting = tx.query('select pg_sleep(30)')
-          await whileSleeping('pg_terminate_backend')
-          await waiting
+          await Promise.all([
+            tx.query('select pg_sleep(30)'),
+            whileSleeping('pg_terminate_backend'),
+          ])
         }),
       )
       expect(await inTransaction).toBe('57P01')
