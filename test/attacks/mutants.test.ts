@@ -104,14 +104,14 @@ const mutants: Record<string, Mutant> = {
     to: 'then',
   },
   'the audience of tokens ignored': {
-    routine: 'tenantry_private.verified_claims',
-    from: "and claim -> 'aud' = to_jsonb(issuer.audience)",
-    to: '',
+    routine: 'tenantry_private.refuse_claims',
+    from: /if claim -> 'aud' is distinct[^;]*? then/,
+    to: 'if false then',
   },
   'the expiry of tokens ignored': {
-    routine: 'tenantry_private.verified_claims',
-    from: /between extract\(epoch from clock_timestamp\(\)\)/,
-    to: 'between 0',
+    routine: 'tenantry_private.refuse_claims',
+    from: /elsif [^;]*? <= at_present then/,
+    to: 'elsif false then',
   },
   'the signature of contexts not checked by policies': {
     routine: 'tenantry.principal',
