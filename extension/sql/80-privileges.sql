@@ -9,8 +9,9 @@ begin
       from pg_catalog.pg_proc p
       join pg_catalog.pg_namespace n on n.oid = p.pronamespace
      where n.nspname in ('tenantry', 'tenantry_private')
+       and p.proowner = to_regrole('tenantry_owner')
   loop
-    execute format('revoke all on function %s from public', routine.signature);
+    execute format('revoke all on routine %s from public', routine.signature);
   end loop;
 end
 $revoke$;
@@ -39,12 +40,33 @@ grant execute on function tenantry.principal(text, text), tenantry.actor(), tena
 -- A new partition of a kind's table takes over its trigger, so whoever creates partitions must be allowed to call this. It
 -- cannot be called but as a trigger, and looks into the registry for what to follow.
 grant execute on function tenantry_private.follow_kind() to public;
-grant select on tenantry.kinds, tenantry.tables, tenantry.schemas to public;
+grant select on tenantry.kinds, tenantry.tables, tenantry.schemas, tenantry.encrypted_columns to public;
+grant execute on function tenantry_private.encrypted_listing(), tenantry.wants_key_share() to public;
+
+-- What decrypting views and accessors call as whoever reads: each gives nothing but sealed rings to anybody, and opens
+-- only what the context of the session may.
+grant execute on function
+  tenantry_private.ring(text), tenantry_private.audited_ring(text, uuid),
+  tenantry_private.ring_now(text), tenantry_private.ring_now(text, uuid),
+  tenantry_private.open_text(text, text, uuid, text, bytea, boolean), tenantry_private.open_bytea(text, bytea, uuid, text, bytea, boolean),
+  tenantry_private.part(bytea), tenantry_private.shaped(text), tenantry_private.shaped(bytea),
+  tenantry.blind_index(uuid, text)
+to tenantry_user, tenantry_admin, tenantry_facade;
+
+-- The halves of the internal roles.
+grant execute on function
+  tenantry_private.facade_text(regclass), tenantry_private.record_facade(regclass, text)
+to tenantry_facade;
+grant execute on function
+  tenantry_private.is_admin(), tenantry_private.require_admin(text),
+  tenantry_private.engine_queries(uuid, text), tenantry_private.job_place(regclass, text), tenantry_private.keep_job_place(regclass, text, text[], bigint),
+  tenantry_private.convert_values(uuid, text, bytea, text[], text[], integer[], text[], bytea[]), tenantry_private.part(bytea)
+to tenantry_engine;
 
 -- The entering functions go to each login that tenantry.allow() names, not to a group: roles are cluster-wide.
 
 -- For DBAs. Every one of them also asks whether the login is an admin of this database.
-grant select on tenantry.issuers to tenantry_admin;
+grant select on tenantry.issuers, tenantry.key_status, tenantry.secret_readings to tenantry_admin;
 grant execute on function
   tenantry.configure(text, text), tenantry.initialise(boolean),
   tenantry.register_issuer(text, bytea, interval, interval), tenantry.unregister_issuer(text),
@@ -58,7 +80,14 @@ grant execute on function
   tenantry.share(regclass, name[], boolean), tenantry.unshare(regclass, boolean),
   tenantry.exempt(regclass, text), tenantry.unexempt(regclass),
   tenantry.manage_schema(name, name), tenantry.unmanage_schema(name),
-  tenantry.sync(boolean), tenantry.uninstall(boolean), tenantry.check(text)
+  tenantry.sync(boolean), tenantry.uninstall(boolean), tenantry.check(text),
+  tenantry.create_master_key(bytea), tenantry.bring_key_share(bytea), tenantry.assume(tenantry.entity, tenantry.entity, bytea),
+  tenantry.set_key_provider(text, text), tenantry.finish_master_rotation(bytea), tenantry.shred(tenantry.entity, text),
+  tenantry.encrypt_column(regclass, name, text[], boolean, boolean, regprocedure, boolean)
+to tenantry_admin;
+grant execute on procedure
+  tenantry.encrypt_existing(regclass, name, text[], text, bytea, integer), tenantry.unencrypt_column(regclass, name, text[], bytea, integer),
+  tenantry.rotate_master_key(bytea, bytea, integer), tenantry.rotate_data_keys(bytea, tenantry.entity, integer)
 to tenantry_admin;
 
 do $admin$
@@ -74,9 +103,15 @@ begin
        and p.proname <> all (array[
              'hmac_sha256', 'random_bytes', 'signed_bytes', 'same_mac', 'opened', 'current_signer', 'sealed', 'set_context', 'open_context',
              'ambient_context', 'session_binding', 'login_refusal', 'require_ordinary_login', 'issuer_of', 'verified_claims', 'issuer_by_header', 'admitted', 'settle', 'enter_for_pass',
-             'record_entities', 'refresh_table_owners'])
+             'record_entities', 'refresh_table_owners',
+             -- keys, shares and plaintexts
+             'aes_encrypt', 'aes_decrypt', 'expanded', 'keep_share', 'key_file', 'current_share', 'has_share', 'wrapped', 'unwrapped', 'unlock', 'key_of',
+             'sealing_key', 'sealed_ring', 'ring_content', 'ring_of', 'may_open', 'note_reading', 'seal_bytes', 'open_bytes', 'key_on_ring', 'is_ours', 'is_for',
+             'remember_insert', 'inserting_mac', 'inserted_place', 'seal_ring', 'opened_anywhere', 'settle_secret', 'index_key', 'ensure_index_key', 'index_value',
+             'imported', 'convert_values', 'key_file'])
+       and p.proowner = to_regrole('tenantry_owner')
   loop
-    execute format('grant execute on function %s to tenantry_admin', routine.signature);
+    execute format('grant execute on routine %s to tenantry_admin', routine.signature);
   end loop;
 end
 $admin$;

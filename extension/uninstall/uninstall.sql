@@ -46,14 +46,25 @@ begin
     -- The schemas belong to tenantry_owner; an ordinary installer becomes its member for this transaction only.
     if not superuser then
       execute format(case when current_setting('server_version_num')::integer >= 160000
-        then 'grant tenantry_owner to %I with set true, inherit false' else 'grant tenantry_owner to %I' end, installer);
+        then 'grant tenantry_owner, tenantry_facade, tenantry_engine to %I with set true, inherit false'
+        else 'grant tenantry_owner, tenantry_facade, tenantry_engine to %I' end, installer);
+      set local role tenantry_facade;
+    end if;
+    drop schema tenant;
+    drop function tenantry_private.define_facade(regclass), tenantry_private.drop_facade(regclass);
+    if not superuser then
+      set local role tenantry_engine;
+    end if;
+    drop function tenantry_private.engine_batch(regclass, uuid, text, bytea, integer);
+    if not superuser then
       set local role tenantry_owner;
     end if;
     drop schema tenantry, tenantry_private cascade;
     if not superuser then
       execute format('set local role %I', installer);
       execute format(case when current_setting('server_version_num')::integer >= 160000
-        then 'revoke tenantry_owner from %1$I granted by %1$I' else 'revoke tenantry_owner from %1$I' end, installer);
+        then 'revoke tenantry_owner, tenantry_facade, tenantry_engine from %1$I granted by %1$I'
+        else 'revoke tenantry_owner, tenantry_facade, tenantry_engine from %1$I' end, installer);
     end if;
   end if;
   -- Given at installation where pgcrypto does not stand in a schema that everybody may use.

@@ -1,23 +1,25 @@
 -- Everything below is made BY tenantry_owner, so that no function ever belongs to the installer: a definer
 -- function of a superuser would bypass row-level security. An installer who is not a superuser becomes a member
 -- for this transaction only; 90-end takes that back.
+-- Batches and decrypting views are made by the roles that own those.
 do $become$
+declare
+  internal text;
 begin
   perform set_config('tenantry.installer', current_user, true);
   if not (select r.rolsuper from pg_catalog.pg_roles r where r.rolname = current_user) then
     begin
-      if current_setting('server_version_num')::integer >= 160000 then
-        execute format('grant tenantry_owner to %I with set true, inherit false', current_user);
-      else
-        execute format('grant tenantry_owner to %I', current_user);
-      end if;
+      foreach internal in array array['tenantry_owner', 'tenantry_facade', 'tenantry_engine'] loop
+        execute format('grant %I to %I', internal, current_user)
+             || case when current_setting('server_version_num')::integer >= 160000 then ' with set true, inherit false' else '' end;
+      end loop;
     exception
       when insufficient_privilege then
         raise exception '% may not act as tenantry_owner, which another installer has made', current_user
           using errcode = 'TN011',
                 hint = format(
                   case when current_setting('server_version_num')::integer >= 160000
-                    then 'A superuser runs: grant tenantry_owner, tenantry_user, tenantry_admin to %I with admin true, inherit false, set false;'
+                    then 'A superuser runs: grant tenantry_owner, tenantry_facade, tenantry_engine, tenantry_user, tenantry_admin to %I with admin true, inherit false, set false;'
                     else 'A superuser runs: alter role %I createrole;'
                   end, current_user);
     end;
@@ -34,7 +36,7 @@ begin
     raise exception 'tenantry is installed in this database already'
       using errcode = 'TN011', hint = 'To see the version: select tenantry.version(); to take it away: psql -f uninstall.sql.';
   end if;
-  select n.nspname into taken from pg_catalog.pg_namespace n where n.nspname in ('tenantry', 'tenantry_private') order by 1 limit 1;
+  select n.nspname into taken from pg_catalog.pg_namespace n where n.nspname in ('tenantry', 'tenantry_private', 'tenant') order by 1 limit 1;
   if taken is not null then
     raise exception 'schema % exists already and is not tenantry''s', taken
       using errcode = 'TN011', hint = format('Run: alter schema %I rename to <another name>; or drop it, and install tenantry again.', taken);
@@ -44,6 +46,7 @@ $free$;
 
 create schema tenantry authorization tenantry_owner;
 create schema tenantry_private authorization tenantry_owner;
+create schema tenant authorization tenantry_facade;
 
 -- pgcrypto may stand in any schema, and @extschema:name@ exists from 16 on only, so it is looked up. A schema in
 -- which others may create would let them slip in a function of a better matching signature.
@@ -70,6 +73,10 @@ begin
   perform set_config('tenantry.pgcrypto', home, true);
 end
 $pgcrypto$;
+
+set local role tenantry_facade;
+comment on schema tenant is 'tenantry: own rows with secrets decrypted, a view for each table with encrypted columns.';
+grant usage on schema tenant to tenantry_user, tenantry_admin;
 
 set local role tenantry_owner;
 set local check_function_bodies = on;

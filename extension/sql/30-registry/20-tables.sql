@@ -150,10 +150,10 @@ comment on column tenantry_private.tables.declared_by is 'The login role that de
 comment on column tenantry_private.tables.declared_at is 'When.';
 
 create table tenantry_private.settings (
-  setting text primary key check (setting in ('audience', 'on_missing_context', 'context_lifetime')),
+  setting text primary key check (setting in ('audience', 'on_missing_context', 'context_lifetime', 'key_provider')),
   value   text not null
 );
 
 comment on table tenantry_private.settings is 'Settings that differ from their defaults. A table, because a custom GUC can be set by every user.';
-comment on column tenantry_private.settings.setting is 'audience, on_missing_context or context_lifetime.';
+comment on column tenantry_private.settings.setting is 'audience, on_missing_context, context_lifetime or key_provider.';
 comment on column tenantry_private.settings.value is 'Its value as text.';

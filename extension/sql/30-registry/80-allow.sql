@@ -19,7 +19,9 @@ begin
     delete from tenantry_private.bound_roles b where b.role_name = login_role and as_what = 'user';
   end if;
   if as_what = 'user' and exists (select from pg_catalog.pg_roles r where r.rolname = login_role) then
-    foreach routine in array array['tenantry.enter(text)', 'tenantry.enter_session(text, interval)', 'tenantry_private.enter_for_pass(text, integer)'] loop
+    foreach routine in array array[
+        'tenantry.enter(text)', 'tenantry.enter(text, bytea)', 'tenantry.enter_session(text, interval)',
+        'tenantry_private.enter_for_pass(text, integer)', 'tenantry_private.enter_for_pass(text, integer, bytea)'] loop
       execute format(case when allowed then 'grant execute on function %s to %I' else 'revoke execute on function %s from %I' end, routine, login_role);
     end loop;
   end if;

@@ -115,7 +115,7 @@ begin
     select p.oid::regprocedure
       from pg_catalog.pg_proc p
      where p.pronamespace = 'tenantry_private'::regnamespace and p.pronargs = 0
-       and p.proname in ('check_references_' || the_tag, 'fill_owner_' || the_tag)
+       and p.proname in ('check_references_' || the_tag, 'fill_owner_' || the_tag, 'seal_' || the_tag)
   loop
     execute format('drop function %s', routine);
   end loop;

@@ -15,22 +15,35 @@ declare
   condition  text;
   migration  name;
 begin
+  -- The owner of the decrypting view has policies of its own, which leave the plans of tenantry_user alone.
   for rule in
-    select c.command, twin.permissive
+    select c.command, twin.permissive, r.to_role, r.prefix
       from (values (1, 'select'), (2, 'insert'), (3, 'update'), (4, 'delete')) as c (position, command)
      cross join (values (true), (false)) as twin (permissive)
-     order by twin.permissive desc, c.position
+     cross join (values (1, 'tenantry_user', 'tenantry_'), (2, 'tenantry_facade', 'tenantry_facade_')) as r (position, to_role, prefix)
+     where r.to_role = 'tenantry_user' or exists (select from tenantry_private.encrypted(declaration.relation))
+     order by r.position, twin.permissive desc, c.position
   loop
     command    := rule.command;
     permissive := rule.permissive;
-    policy     := 'tenantry_' || rule.command || case when rule.permissive then '' else '_floor' end;
-    to_role    := 'tenantry_user';
+    policy     := rule.prefix || rule.command || case when rule.permissive then '' else '_floor' end;
+    to_role    := rule.to_role;
     condition  := format('%I = (select tenantry.principal(%L, %L)::%s)', declaration.owner_column, declaration.owner_kind,
                     rule.command, cast_to);
     using_text := case when rule.command <> 'insert' then condition end;
     check_text := case when rule.command in ('insert', 'update') then condition end;
     return next;
   end loop;
+
+  if tenantry_private.engine_works_on(declaration.relation) then
+    policy     := 'tenantry_engine';
+    command    := 'all';
+    permissive := true;
+    to_role    := 'tenantry_engine';
+    using_text := 'true';
+    check_text := 'true';
+    return next;
+  end if;
 
   select s.migration_role
     into migration

@@ -242,10 +242,11 @@ begin
     statement := format('drop trigger tenantry_owner_fill on %s', target);
     return next;
   end if;
+  return query select * from tenantry_private.plan_secrets(target);
 end
 $$;
 
-comment on function tenantry_private.plan_triggers(tenantry_private.tables, tenantry_private.tables) is 'Statements for the triggers of a declared table: checked references, owner from the parent.';
+comment on function tenantry_private.plan_triggers(tenantry_private.tables, tenantry_private.tables) is 'Statements for the triggers of a declared table: checked references, owner from the parent, sealed secrets.';
 
 create function tenantry_private.expected_check(child tenantry_private.tables, about tenantry_private.tables)
 returns text

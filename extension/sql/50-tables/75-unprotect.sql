@@ -23,6 +23,12 @@ begin
       format('Unprotect it first: select * from tenantry.unprotect(%L);', child));
   end if;
 
+  select string_agg(format('call tenantry.unencrypt_column(%L, %L, %L, key_share => …);', target, e.column_name, e.path), ' ')
+    into child from tenantry_private.encrypted(target) e;
+  if child is not null then
+    perform tenantry_private.refuse(format('%s has encrypted columns', target), format('Open them first: %s', child));
+  end if;
+
   for item in select a.policy from tenantry_private.actual_policies(target) a where a.policy like 'tenantry\_%' order by 1 loop
     statements := statements || format('drop policy %I on %s', item.policy, target);
   end loop;

@@ -217,6 +217,11 @@ declare
   last integer := 0;
 begin
   perform tenantry_private.require_admin('uninstall tenantry');
+  select string_agg(format('call tenantry.unencrypt_column(%L, %L, %L, key_share => …);', e.relation, e.column_name, e.path), ' ') as calls
+    into item from tenantry.encrypted_columns e;
+  if item.calls is not null then
+    perform tenantry_private.refuse('there are sealed values, which nothing could open afterwards', format('Open them first: %s', item.calls));
+  end if;
   for item in
     with recursive depth (relation, level) as (
       select t.relation, 0 from tenantry.tables t where t.parent is null
@@ -259,7 +264,7 @@ begin
   for item in
     select format('revoke usage on schema %I from tenantry_user', n.nspname) as revoke
       from pg_catalog.pg_namespace n
-     where n.nspname not in ('tenantry', 'tenantry_private')
+     where n.nspname not in ('tenantry', 'tenantry_private', 'tenant')
        and exists (select from aclexplode(n.nspacl) a where a.grantee = to_regrole('tenantry_user'))
     union all
     select format('revoke usage on sequence %s from tenantry_user', c.oid::regclass)

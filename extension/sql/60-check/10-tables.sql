@@ -276,6 +276,8 @@ begin
       join pg_catalog.pg_class shown on shown.oid = reading.view
       join pg_catalog.pg_roles r on r.oid = decides.relowner
      where tenantry_private.readable_by_application(shown.oid)
+       -- tenantry's own, whose owner has policies of its own
+       and not (decides.relnamespace = to_regnamespace('tenant') and r.rolname = 'tenantry_facade')
        and not exists (select from tenantry.tables e where e.relation = shown.oid and e.class = 'exempt')
        -- a materialized view of the schemas in scope is a finding of its own
        and not (shown.relkind = 'm' and shown.relnamespace in (select tenantry_private.schemas_in_scope()))

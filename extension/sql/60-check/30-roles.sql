@@ -149,11 +149,17 @@ begin
   return query
   select 'critical', 'definer_owner', p.oid::regprocedure::text,
          format('it is SECURITY DEFINER and belongs to %I', r.rolname),
-         format('alter function %s owner to tenantry_owner;', p.oid::regprocedure)
+         format('alter function %s owner to %I;', p.oid::regprocedure, wanted.owner)
     from pg_catalog.pg_proc p
     join pg_catalog.pg_namespace n on n.oid = p.pronamespace
     join pg_catalog.pg_roles r on r.oid = p.proowner
-   where n.nspname in ('tenantry', 'tenantry_private') and p.prosecdef and r.rolname <> 'tenantry_owner'
+   cross join lateral (
+         select case when p.proname in ('define_facade', 'drop_facade') then 'tenantry_facade'
+                     when p.proname = 'engine_batch' then 'tenantry_engine'
+                     else 'tenantry_owner' end) as wanted (owner)
+   where n.nspname in ('tenantry', 'tenantry_private') and p.prosecdef and r.rolname <> wanted.owner
+     -- the one that reads the key file, which only a superuser's may
+     and not (p.proname = 'key_file' and r.rolsuper and tenantry_private.key_provider() = 'file')
    order by 3;
 end
 $$;

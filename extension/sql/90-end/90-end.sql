@@ -8,14 +8,14 @@ select r.rolname, r.oid, 'admin'
 do $leave$
 declare
   installer name := current_setting('tenantry.installer');
+  internal  text;
 begin
   execute format('set local role %I', installer);
   if not (select r.rolsuper from pg_catalog.pg_roles r where r.rolname = installer) then
-    if current_setting('server_version_num')::integer >= 160000 then
-      execute format('revoke tenantry_owner from %I granted by %I', installer, installer);
-    else
-      execute format('revoke tenantry_owner from %I', installer);
-    end if;
+    foreach internal in array array['tenantry_owner', 'tenantry_facade', 'tenantry_engine'] loop
+      execute format('revoke %I from %I', internal, installer)
+           || case when current_setting('server_version_num')::integer >= 160000 then format(' granted by %I', installer) else '' end;
+    end loop;
     execute format('revoke create on database %I from tenantry_owner', current_database());
     execute format('grant tenantry_admin to %I', installer);
   end if;

@@ -1,0 +1,188 @@
+-- A ring holds the data keys of one entity for one statement, sealed under the database's signing key and bound to the
+-- transaction. Functions in a view run with the caller's EXECUTE, so whatever they return must be worth nothing by itself.
+--
+--   r1.<mac>.<key id>␟<owner>␟<hex of iv and ciphertext>␟<audited columns that it does not open>
+-- and inside: the tag key (32 bytes), then for each key its number (4 bytes) and itself (32 bytes, zeros once shredded),
+-- the newest first.
+
+create function tenantry_private.sealed_ring(what text, owner text, content bytea, closed text, signer tenantry_private.signing_keys)
+returns text
+language plpgsql volatile
+as $$
+#print_strict_params off
+declare
+  iv constant bytea := tenantry_private.random_bytes(16);
+begin
+  return tenantry_private.sealed(what, signer,
+    owner || E'\x1f' || encode(iv || tenantry_private.aes_encrypt(content, tenantry_private.expanded(signer.secret, 'tenantry/v1/ring'), iv), 'hex') || E'\x1f' || closed,
+    timestamptz_send(now()));
+end
+$$;
+
+comment on function tenantry_private.sealed_ring(text, text, bytea, text, tenantry_private.signing_keys) is 'Seals a ring for this transaction: r1 to open with, w1 to seal with, so that who may write but not decrypt cannot use the one for the other.';
+
+create function tenantry_private.ring_content(owner text, keys tenantry_private.unlocked_key[])
+returns bytea
+language plpgsql stable
+as $$
+#print_strict_params off
+declare
+  key     record;
+  content bytea := (select t.secret from tenantry_private.tag_keys t);
+begin
+  for key in
+    select k.number, k.serial, k.version, k.master_key, k.wrapped
+      from tenantry_private.entities e
+      join tenantry_private.data_keys k on k.kind = e.kind and k.id = e.id and k.serial = e.serial and k.retired_at is null
+     where e.kind = tenantry_private.kind_of(owner) and e.id = tenantry_private.id_of(owner) and e.gone_at is null
+     order by k.version desc
+  loop
+    content := content || int4send(key.number) || case
+      when key.wrapped is null then decode(repeat('00', 32), 'hex')
+      else tenantry_private.unwrapped(owner || '#' || key.serial || '#' || key.version, key.wrapped, tenantry_private.key_of(keys, key.master_key))
+    end;
+  end loop;
+  return content;
+end
+$$;
+
+comment on function tenantry_private.ring_content(text, tenantry_private.unlocked_key[]) is 'The tag key and the data keys of an entity. Errors: TN005, TN006.';
+
+create function tenantry_private.ring_of(owner text, read_column uuid default null)
+returns text
+language plpgsql stable
+as $$
+#print_strict_params off
+declare
+  closed constant text := coalesce((
+    select string_agg(c.column_id::text, ',')
+      from tenantry_private.encrypted_columns c
+     where c.audited and c.column_id is distinct from read_column), '');
+begin
+  return tenantry_private.sealed_ring('r1', owner,
+    tenantry_private.ring_content(owner, tenantry_private.unlock(tenantry_private.current_share())), closed, tenantry_private.current_signer());
+end
+$$;
+
+comment on function tenantry_private.ring_of(text, uuid) is 'The ring of an entity. Of the audited columns it opens only the one that is named, whose reading was recorded. Errors: TN005, TN006.';
+
+create function tenantry_private.may_open(kind text)
+returns text
+language plpgsql stable
+as $$
+declare
+  field constant text[] := tenantry_private.open_context();
+begin
+  return case when starts_with(field[6], kind || ':') and strpos(field[4], ',decrypt,') > 0 then field[6] end;
+end
+$$;
+
+comment on function tenantry_private.may_open(text) is 'The principal of this kind, if the context leaves decrypt; else null. Errors: TN001, TN002, TN003.';
+
+-- Called as (select tenantry_private.ring(…)): once per statement, and not at all where no row has a secret to show.
+create function tenantry_private.ring(kind text)
+returns text
+language plpgsql stable parallel restricted security definer
+set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
+as $$
+#print_strict_params off
+declare
+  owner constant text := tenantry_private.may_open(kind);
+begin
+  return case when owner is not null then tenantry_private.ring_of(owner) end;
+end
+$$;
+
+comment on function tenantry_private.ring(text) is
+  'The data keys of the principal for this statement, sealed; null without the privilege decrypt, so that secrets read as null. Errors: TN001, TN002, TN003, TN005.';
+
+-- RETURNING sees a row whose key may have been made by this very statement, which a STABLE function does not see yet.
+create function tenantry_private.ring_now(kind text)
+returns text
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
+as $$
+#print_strict_params off
+declare
+  owner constant text := tenantry_private.may_open(kind);
+begin
+  return case when owner is not null then tenantry_private.ring_of(owner) end;
+end
+$$;
+
+comment on function tenantry_private.ring_now(text) is 'The same for a RETURNING clause: asked for each row returned. Errors: TN001, TN002, TN003, TN005.';
+
+create function tenantry_private.note_reading(owner text, read_column uuid)
+returns text
+language plpgsql volatile
+as $$
+begin
+  if pg_is_in_recovery() or current_setting('transaction_read_only') = 'on' then
+    raise log 'tenantry: % read the column % of % decrypted', tenantry.actor(), read_column, owner;
+  else
+    insert into tenantry_private.secret_readings (actor, principal, column_id) values (tenantry.actor(), owner, read_column);
+  end if;
+  return null;
+end
+$$;
+
+comment on function tenantry_private.note_reading(text, uuid) is 'Records that a statement read an audited column: a row, or a line in the log where nothing can be written.';
+
+create function tenantry_private.audited_ring(kind text, read_column uuid)
+returns text
+language plpgsql stable parallel unsafe security definer
+set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
+as $$
+#print_strict_params off
+declare
+  owner   constant text := tenantry_private.may_open(kind);
+  ignored text;
+begin
+  if owner is null then
+    return null;
+  end if;
+  ignored := tenantry_private.note_reading(owner, read_column);
+  return tenantry_private.ring_of(owner, read_column);
+end
+$$;
+
+create function tenantry_private.ring_now(kind text, read_column uuid)
+returns text
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
+as $$
+#print_strict_params off
+declare
+  owner   constant text := tenantry_private.may_open(kind);
+  ignored text;
+begin
+  if owner is null then
+    return null;
+  end if;
+  ignored := tenantry_private.note_reading(owner, read_column);
+  return tenantry_private.ring_of(owner, read_column);
+end
+$$;
+
+comment on function tenantry_private.ring_now(text, uuid) is 'Like audited_ring() for a RETURNING clause: a record for each row returned. Errors: as ring().';
+
+comment on function tenantry_private.audited_ring(text, uuid) is 'Like ring(), and records the reading: a row of tenantry.secret_readings, or a line in the log of a standby. Errors: as ring().';
+
+create view tenantry.secret_readings as
+select r.at, r.actor, r.principal, r.login_role, c.relation, c.column_name, c.path
+  from tenantry_private.secret_readings r
+  left join tenantry_private.encrypted_columns c on c.column_id = r.column_id;
+
+comment on view tenantry.secret_readings is 'Statements that read audited columns decrypted: one row a statement and column. For admins.';

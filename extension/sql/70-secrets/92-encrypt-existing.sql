@@ -1,0 +1,348 @@
+-- Filled, live tables: added → dual → filled → verified → switched → sealed. The column stays where it is; until the scrub a
+-- copy of each plaintext lies beside it, so that every step but the last can be undone. Procedures that commit can neither
+-- be security definers nor carry settings, so everything in them is qualified.
+
+create function tenantry_private.step_column(target regclass, secret_column uuid, to_state text)
+returns void
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  settled record;
+begin
+  perform tenantry_private.move_encrypted_column(secret_column, to_state);
+  for settled in select * from tenantry_private.settle_table(target, 0, false) loop
+    null;
+  end loop;
+end
+$$;
+
+comment on function tenantry_private.step_column(regclass, uuid, text) is 'Moves a column to a state, and the table with it.';
+
+create function tenantry_private.open_job(target regclass, working text)
+returns void
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  fired   text;
+  settled record;
+begin
+  select string_agg(format('%I', t.trigger_name), ', ')
+    into fired
+    from tenantry_private.update_triggers(target) t
+   where t.trigger_name not like 'tenantry\_%' and t.trigger_name not like '~tenantry\_%';
+  if fired is not null then
+    perform tenantry_private.refuse(format('triggers of the application would fire for every row of %s: %s', target, fired),
+      format('They would run as tenantry_engine and take this for changes of the rows. Run: alter table %s disable trigger user; and afterwards: alter table %1$s enable trigger user; select * from tenantry.sync();', target));
+  end if;
+  perform tenantry_private.keep_job_place(target, working, null, 0);
+  execute format('grant usage on schema %I to tenantry_engine', (select n.nspname from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace where c.oid = target));
+  execute format('grant select, update on table %s to tenantry_engine', target);
+  for settled in select * from tenantry_private.settle_table(target, 0, false) loop
+    null;
+  end loop;
+end
+$$;
+
+comment on function tenantry_private.open_job(regclass, text) is 'Opens a batch job: tenantry_engine gets its policy and grants on the table.';
+
+create function tenantry_private.end_job(target regclass, working text)
+returns void
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  settled record;
+begin
+  perform tenantry_private.close_job(target, working);
+  if not tenantry_private.engine_works_on(target) then
+    execute format('revoke all on table %s from tenantry_engine', target);
+  end if;
+  for settled in select * from tenantry_private.settle_table(target, 0, false) loop
+    null;
+  end loop;
+end
+$$;
+
+comment on function tenantry_private.end_job(regclass, text) is 'Closes a batch job and takes back what it had.';
+
+create function tenantry_private.lock_job(target regclass, working text)
+returns void
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  holder text;
+begin
+  if pg_try_advisory_lock(hashtext('tenantry ' || target || working)::bigint) then
+    return;
+  end if;
+  select format('process %s (%s, since %s)', a.pid, a.usename, to_char(a.backend_start, 'YYYY-MM-DD HH24:MI'))
+    into holder
+    from pg_catalog.pg_locks l
+    join pg_catalog.pg_stat_activity a on a.pid = l.pid
+   where l.locktype = 'advisory' and l.granted and l.objsubid = 1
+     and (l.classid::bigint << 32 | l.objid::bigint) = hashtext('tenantry ' || target || working)::bigint
+   limit 1;
+  raise exception 'somebody else is at this already: %', coalesce(holder, 'another session')
+    using errcode = '55P03', hint = 'Wait for it, or end it: select pg_cancel_backend(<process>); it can be resumed.';
+end
+$$;
+
+comment on function tenantry_private.lock_job(regclass, text) is 'One runner at a time, until unlock_job() or the end of the session. Error: 55P03.';
+
+create procedure tenantry_private.run_job(target regclass, secret_column uuid, mode text, key_share bytea, batch_size integer, inout differing bigint default 0)
+language plpgsql
+as $$
+declare
+  result bigint[];
+  total  bigint := 0;
+  began  timestamptz := pg_catalog.clock_timestamp();
+  told   timestamptz := pg_catalog.clock_timestamp();
+begin
+  perform tenantry_private.lock_job(target, mode || ' ' || secret_column);
+  perform tenantry_private.open_job(target, mode || ' ' || secret_column);
+  commit;
+  loop
+    result := tenantry_private.engine_batch(target, secret_column, mode, key_share, batch_size);
+    commit;
+    exit when result[1] OPERATOR(pg_catalog.=) 0;
+    total     := total OPERATOR(pg_catalog.+) result[1];
+    differing := differing OPERATOR(pg_catalog.+) result[2];
+    if pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) told OPERATOR(pg_catalog.>) interval '2 seconds' then
+      told := pg_catalog.clock_timestamp();
+      raise notice '%: % of %: % rows, % rows/s', mode, target, secret_column, total,
+        pg_catalog.round(total::numeric OPERATOR(pg_catalog./) pg_catalog.extract('epoch', pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) began));
+    end if;
+  end loop;
+  perform tenantry_private.end_job(target, mode || ' ' || secret_column);
+  perform pg_catalog.pg_advisory_unlock(pg_catalog.hashtext('tenantry ' || target || mode || ' ' || secret_column)::bigint);
+  commit;
+end
+$$;
+
+comment on procedure tenantry_private.run_job(regclass, uuid, text, bytea, integer, bigint) is
+  'Runs a job batch by batch, each a transaction. Interrupted, it goes on where it was. differing: rows changed, or found different. Error: 55P03 where another session is at it.';
+
+create procedure tenantry.encrypt_existing(
+  target      regclass,
+  column_name name,
+  path        text[]  default '{}',
+  to_step     text    default 'switched',
+  key_share   bytea   default null,
+  batch_size  integer default 5000
+)
+language plpgsql
+as $$
+declare
+  secret    tenantry_private.encrypted_columns;
+  differing bigint := 0;
+  steps     constant text[] := array['added', 'dual', 'filled', 'verified', 'switched', 'sealed'];
+begin
+  secret := tenantry_private.encrypted_column(target, column_name, path);
+  perform tenantry_private.require_step(secret, to_step, batch_size);
+  if to_step OPERATOR(pg_catalog.=) 'plain' then
+    call tenantry_private.make_plain(secret.relation, secret.column_id, key_share, batch_size);
+    return;
+  end if;
+  while pg_catalog.array_position(steps, secret.state) OPERATOR(pg_catalog.<) pg_catalog.array_position(steps, to_step) loop
+    case secret.state
+      when 'added' then
+        perform tenantry_private.step_column(target, secret.column_id, 'dual');
+        commit;
+      when 'dual' then
+        call tenantry_private.run_job(target, secret.column_id, 'fill', key_share, batch_size, differing);
+        perform tenantry_private.step_column(target, secret.column_id, 'filled');
+        commit;
+      when 'filled' then
+        differing := 0;
+        call tenantry_private.run_job(target, secret.column_id, 'verify', key_share, batch_size, differing);
+        perform tenantry_private.refuse_differing(target, column_name, differing);
+        perform tenantry_private.step_column(target, secret.column_id, 'verified');
+        commit;
+      when 'verified' then
+        perform tenantry_private.step_column(target, secret.column_id, 'switched');
+        commit;
+      else
+        perform tenantry_private.scrub(target, secret.column_id);
+        commit;
+    end case;
+    secret := tenantry_private.encrypted_column(target, column_name, path);
+    raise notice '%.%: %', target, pg_catalog.quote_ident(column_name), secret.state;
+  end loop;
+end
+$$;
+
+comment on procedure tenantry.encrypt_existing(regclass, name, text[], text, bytea, integer) is
+  'Takes a filled column through its steps, up to to_step: dual (new values are sealed, with a copy of the plaintext beside them), filled (old ones, too, in batches that commit), verified (each opened and compared with its copy), switched (default: no copy of new values any more), sealed (copies dropped, table rewritten: holds ACCESS EXCLUSIVE meanwhile, and cannot be undone). to_step => ''plain'' undoes all. Resumes where it was interrupted. key_share: the application''s share, unless a key file is set. Errors: 42501, 55P03, TN005, TN006, TN011.';
+
+create function tenantry_private.encrypted_column(target regclass, column_name name, path text[])
+returns tenantry_private.encrypted_columns
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_variable
+declare
+  secret tenantry_private.encrypted_columns;
+begin
+  perform tenantry_private.require_own_table(target, 'encrypt_column');
+  select e.* into secret from tenantry_private.encrypted(target) e where e.column_name = column_name and e.path = coalesce(path, '{}');
+  if not found then
+    perform tenantry_private.refuse(format('%s.%I%s is not encrypted', target, column_name, coalesce(' at ' || nullif(path::text, '{}'), '')),
+      format('Run: select * from tenantry.encrypt_column(%L, %L);', target, column_name));
+  end if;
+  return secret;
+end
+$$;
+
+comment on function tenantry_private.encrypted_column(regclass, name, text[]) is 'The declaration of an encrypted column. Error: TN011.';
+
+create function tenantry_private.require_step(secret tenantry_private.encrypted_columns, to_step text, batch_size integer)
+returns void
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if to_step is null or to_step not in ('dual', 'filled', 'verified', 'switched', 'sealed', 'plain') then
+    perform tenantry_private.refuse(format('there is no step %s', coalesce(quote_literal(to_step), 'null')), 'Steps: dual, filled, verified, switched, sealed; or plain, which undoes them.');
+  end if;
+  if batch_size is null or batch_size not between 1 and 100000 then
+    perform tenantry_private.refuse('a batch has between 1 and 100000 rows', 'The default is 5000.');
+  end if;
+  if to_step <> 'plain' and array_position(array['added', 'dual', 'filled', 'verified', 'switched', 'sealed'], secret.state)
+                          > array_position(array['added', 'dual', 'filled', 'verified', 'switched', 'sealed'], to_step) then
+    perform tenantry_private.refuse(format('%s.%I is %s already', secret.relation, secret.column_name, secret.state),
+      'Going back is all the way: to_step => ''plain''.');
+  end if;
+end
+$$;
+
+comment on function tenantry_private.require_step(tenantry_private.encrypted_columns, text, integer) is 'Refuses a step that does not exist, or lies behind. Error: TN011.';
+
+create function tenantry_private.refuse_differing(target regclass, column_name name, differing bigint)
+returns void
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if differing > 0 then
+    perform tenantry_private.refuse(format('%s values of %s.%I do not open to what their copies say, or were not sealed', differing, target, column_name),
+      format('Undo it: call tenantry.encrypt_existing(%L, %L, to_step => ''plain''); or fill again what was written with triggers off.', target, column_name));
+  end if;
+end
+$$;
+
+comment on function tenantry_private.refuse_differing(regclass, name, bigint) is 'Refuses to go on where values differ from their copies. Error: TN011.';
+
+create function tenantry_private.scrub(target regclass, secret_column uuid)
+returns void
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  copies constant name := (select e.plain_column from tenantry_private.encrypted(target) e where e.column_id = secret_column);
+  index  constant text := (select i.indexrelid::regclass::text from pg_catalog.pg_index i where i.indrelid = target and i.indisprimary);
+begin
+  perform tenantry_private.drop_facade(target);
+  perform tenantry_private.step_column(target, secret_column, 'sealed');
+  execute format('alter table %s drop column %I', target, copies);
+  -- Rewrites heap and TOAST without dead rows and dropped columns, and every index.
+  if (select c.relkind from pg_catalog.pg_class c where c.oid = target) = 'r' then
+    execute format('cluster %s using %s', target, substr(index, strpos(index, '.') + 1));
+    execute format('alter table %s set without cluster', target);
+  end if;
+  execute format('analyze %s', target);
+end
+$$;
+
+comment on function tenantry_private.scrub(regclass, uuid) is 'Drops the copies of plaintexts and rewrites the table, its TOAST table and its indexes.';
+
+create procedure tenantry_private.make_plain(target regclass, secret_column uuid, key_share bytea, batch_size integer)
+language plpgsql
+as $$
+declare
+  opened bigint := 0;
+begin
+  -- From here on new values are plaintexts again, and the view shows either.
+  perform tenantry_private.step_column(target, secret_column, 'added');
+  commit;
+  call tenantry_private.run_job(target, secret_column, 'open', key_share, batch_size, opened);
+  perform tenantry_private.forget_encrypted_column(target, secret_column);
+  commit;
+  raise notice '%: % values are plaintexts again', target, opened;
+end
+$$;
+
+comment on procedure tenantry_private.make_plain(regclass, uuid, bytea, integer) is 'Opens every value of a column, and forgets that it was encrypted.';
+
+create function tenantry_private.forget_encrypted_column(target regclass, secret_column uuid)
+returns void
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  secret  tenantry_private.encrypted_columns;
+  item    record;
+  settled record;
+begin
+  select e.* into secret from tenantry_private.encrypted(target) e where e.column_id = secret_column;
+  perform tenantry_private.drop_facade(target);
+  perform tenantry_private.move_encrypted_column(secret_column, null);
+  if not exists (select from tenantry_private.encrypted(target)) then
+    for item in select t.tgname from pg_catalog.pg_trigger t where t.tgrelid = target and t.tgname like '~tenantry\_seal\_%' loop
+      execute format('drop trigger %I on %s', item.tgname, target);
+    end loop;
+    execute format('revoke all on table %s from tenantry_facade', target);
+    perform tenantry_private.drop_seal(target);
+  end if;
+  if secret.index_column is not null then
+    execute format('alter table %s drop column %I', target, secret.index_column);
+  end if;
+  if secret.plain_column is not null then
+    execute format('alter table %s drop column %I', target, secret.plain_column);
+  end if;
+  if secret.max_length is not null then
+    execute format('alter table %s alter column %I type character varying(%s)', target, secret.column_name, secret.max_length);
+  end if;
+  for settled in select * from tenantry_private.settle_table(target, 0, false) loop
+    null;
+  end loop;
+end
+$$;
+
+comment on function tenantry_private.forget_encrypted_column(regclass, uuid) is 'Takes everything off a table that one encrypted column needed.';
+
+create function tenantry_private.drop_seal(target regclass)
+returns void
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
+as $$
+begin
+  perform tenantry_private.require_admin('declare how tables are isolated');
+  perform tenantry_private.require_declarable(target);
+  execute format('drop function if exists tenantry_private.%I()', 'seal_' || (tenantry_private.declared(target)).tag);
+end
+$$;
+
+comment on function tenantry_private.drop_seal(regclass) is 'Drops the sealing trigger function of a table.';
+
+create procedure tenantry.unencrypt_column(
+  target      regclass,
+  column_name name,
+  path        text[]  default '{}',
+  key_share   bytea   default null,
+  batch_size  integer default 5000
+)
+language plpgsql
+as $$
+begin
+  call tenantry.encrypt_existing(target, column_name, path, 'plain', key_share, batch_size);
+end
+$$;
+
+comment on procedure tenantry.unencrypt_column(regclass, name, text[], bytea, integer) is
+  'The inverse of encrypt_column(): opens every value in place, in batches that commit, and forgets the column. Shredded values stay sealed texts. Errors: as tenantry.encrypt_existing().';
