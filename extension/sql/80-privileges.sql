@@ -55,6 +55,7 @@ to tenantry_user, tenantry_admin, tenantry_facade;
 
 -- The halves of the internal roles.
 grant execute on function
+  tenantry_private.is_admin(), tenantry_private.require_admin(text),
   tenantry_private.facade_text(regclass), tenantry_private.record_facade(regclass, text)
 to tenantry_facade;
 grant execute on function
@@ -103,7 +104,7 @@ begin
        and p.proname <> all (array[
              'hmac_sha256', 'random_bytes', 'signed_bytes', 'same_mac', 'opened', 'current_signer', 'sealed', 'set_context', 'open_context',
              'ambient_context', 'session_binding', 'login_refusal', 'require_ordinary_login', 'issuer_of', 'verified_claims', 'issuer_by_header', 'admitted', 'settle', 'enter_for_pass',
-             'record_entities', 'refresh_table_owners',
+             'record_entities', 'refresh_table_owners', 'follow_secrets',
              -- keys, shares and plaintexts
              'aes_encrypt', 'aes_decrypt', 'expanded', 'keep_share', 'key_file', 'current_share', 'has_share', 'wrapped', 'unwrapped', 'unlock', 'key_of',
              'sealing_key', 'sealed_ring', 'ring_content', 'ring_of', 'may_open', 'note_reading', 'seal_bytes', 'open_bytes', 'key_on_ring', 'is_ours', 'is_for',

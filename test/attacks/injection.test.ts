@@ -174,6 +174,21 @@ describe('SQL that is injected into one person’s session', () => {
         'tenantry_private.enter_for_pass(text,integer)',
         // a trigger's: it reads a kind's own table and refuses any other
         'tenantry_private.follow_kind()',
+        // secrets: rings are sealed and hold the principal's own keys, and nothing without decrypt and the key share
+        'tenantry.blind_index(uuid,text)',
+        'tenantry.enter(text,bytea)',
+        'tenantry.wants_key_share()',
+        'tenantry_private.audited_ring(text,uuid)',
+        'tenantry_private.encrypted_listing()',
+        'tenantry_private.enter_for_pass(text,integer,bytea)',
+        'tenantry_private.open_bytea(text,bytea,uuid,text,bytea,boolean)',
+        'tenantry_private.open_text(text,text,uuid,text,bytea,boolean)',
+        'tenantry_private.part(bytea)',
+        'tenantry_private.ring(text)',
+        'tenantry_private.ring_now(text)',
+        'tenantry_private.ring_now(text,uuid)',
+        'tenantry_private.shaped(bytea)',
+        'tenantry_private.shaped(text)',
       ].sort(),
     )
   })

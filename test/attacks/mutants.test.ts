@@ -56,7 +56,7 @@ const mutants: Record<string, Mutant> = {
   'contexts not bound to their transaction': [
     'tenantry_private.set_context',
     'tenantry_private.open_context',
-    'tenantry.enter',
+    'tenantry.enter(text)',
     'tenantry.principal',
   ].map((routine) => ({
     routine,
@@ -129,42 +129,42 @@ const mutants: Record<string, Mutant> = {
     to: '',
   },
   'the signature of tokens not checked on the way in': {
-    routine: 'tenantry.enter',
+    routine: 'tenantry.enter(text)',
     from: /and sha256\(convert_to\(part\[3\][\s\S]*?issuer_secret\)\), 'UTF8'\)\)/,
     to: '',
   },
   'the audience of tokens ignored on the way in': {
-    routine: 'tenantry.enter',
+    routine: 'tenantry.enter(text)',
     from: "and claim -> 'aud' = to_jsonb(keys.audience)",
     to: '',
   },
   'the expiry of tokens ignored on the way in': {
-    routine: 'tenantry.enter',
+    routine: 'tenantry.enter(text)',
     from: /between extract\(epoch from clock_timestamp\(\)\)/,
     to: 'between 0',
   },
   'entities not looked up on the way in': {
-    routine: 'tenantry.enter',
+    routine: 'tenantry.enter(text)',
     from: /if exists \([\s\S]*?gone_at is null\) then/,
     to: 'if true then',
   },
   'the links of a chain not asked on the way in': {
-    routine: 'tenantry.enter',
+    routine: 'tenantry.enter(text)',
     from: /bits := tenantry_private\.link_privileges\([^;]*;/,
     to: 'bits := 63;',
   },
   'the privileges of a link not kept on the way in': {
-    routine: 'tenantry.enter',
+    routine: 'tenantry.enter(text)',
     from: 'tenantry_private.privilege_list(bits)',
     to: 'tenantry_private.all_privileges()',
   },
   'the signature of passes not checked on the way in': {
-    routine: 'tenantry.enter',
+    routine: 'tenantry.enter(text)',
     from: /and tenantry_private\.same_mac\(substr\(credential, 4, 64\),[\s\S]*?signer\.secret\)\)/,
     to: '',
   },
   'the expiry of passes ignored on the way in': {
-    routine: 'tenantry.enter',
+    routine: 'tenantry.enter(text)',
     from: 'field[2] > tenantry_private.instant(clock_timestamp())',
     to: 'true',
   },
@@ -183,7 +183,8 @@ async function mutate({ db }: Town, mutant: Mutant): Promise<void> {
   }
   for (const { routine, from, to } of [mutant].flat()) {
     const { rows } = await db.admin.query<{ text: string }>(
-      'select pg_get_functiondef(oid) as text from pg_proc where oid = $1::regproc',
+      `select pg_get_functiondef(oid) as text from pg_proc
+        where case when $1 like '%(%' then oid = to_regprocedure($1) else oid = to_regproc($1) end`,
       [routine],
     )
     const text = rows[0]?.text ?? ''

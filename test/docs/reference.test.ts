@@ -13,12 +13,12 @@ interface Documented {
 
 const functions = `
   select format('%I.%I(%s)', n.nspname, p.proname, pg_get_function_arguments(p.oid)) as signature,
-         pg_get_function_result(p.oid) as result,
+         coalesce(pg_get_function_result(p.oid), 'nothing: a procedure, to call') as result,
          obj_description(p.oid, 'pg_proc') as comment
     from pg_proc p
     join pg_namespace n on n.oid = p.pronamespace
    where n.nspname = 'tenantry' or p.proname = 'enter_for_pass'
-   order by p.proname collate "C"`
+   order by p.proname collate "C", p.pronargs, pg_get_function_arguments(p.oid)`
 
 const views = `
   select format('tenantry.%I', c.relname) as signature,

@@ -169,14 +169,28 @@ describe('what an ordinary login may not', () => {
     expect(rows.map(({ name }) => name)).toEqual([
       'tenantry.actor()',
       'tenantry.audience()',
+      'tenantry.blind_index(uuid,text)',
       'tenantry.enter(text)',
+      'tenantry.enter(text,bytea)',
       'tenantry.enter_session(text,interval)',
       'tenantry.leave()',
       'tenantry.may(text)',
       'tenantry.principal(text,text)',
       'tenantry.version()',
+      'tenantry.wants_key_share()',
       'tenantry.whoami()',
+      'tenantry_private.audited_ring(text,uuid)',
+      'tenantry_private.encrypted_listing()',
       'tenantry_private.enter_for_pass(text,integer)',
+      'tenantry_private.enter_for_pass(text,integer,bytea)',
+      'tenantry_private.open_bytea(text,bytea,uuid,text,bytea,boolean)',
+      'tenantry_private.open_text(text,text,uuid,text,bytea,boolean)',
+      'tenantry_private.part(bytea)',
+      'tenantry_private.ring(text)',
+      'tenantry_private.ring_now(text)',
+      'tenantry_private.ring_now(text,uuid)',
+      'tenantry_private.shaped(bytea)',
+      'tenantry_private.shaped(text)',
     ])
   })
 

@@ -99,7 +99,7 @@ describe.each(paths)('taking tenantry away, installed by %s', (path) => {
     await admin.query(
       path === 'extension'
         ? 'drop extension tenantry'
-        : 'drop schema tenantry, tenantry_private cascade',
+        : 'drop schema tenant, tenantry, tenantry_private cascade',
     )
     await nothingRemains()
     await ownerWorks()

@@ -74,10 +74,6 @@ begin
 end
 $pgcrypto$;
 
-set local role tenantry_facade;
-comment on schema tenant is 'tenantry: own rows with secrets decrypted, a view for each table with encrypted columns.';
-grant usage on schema tenant to tenantry_user, tenantry_admin;
-
 set local role tenantry_owner;
 set local check_function_bodies = on;
 
@@ -85,3 +81,9 @@ comment on schema tenantry is 'tenantry: multi-tenant isolation in the database.
 comment on schema tenantry_private is 'tenantry: registry, keys and the halves of functions that nobody calls by hand.';
 grant usage on schema tenantry to public;
 grant usage on schema tenantry_private to tenantry_user, tenantry_admin;
+grant usage on schema tenantry, tenantry_private to tenantry_facade, tenantry_engine;
+
+set local role tenantry_facade;
+comment on schema tenant is 'tenantry: own rows with secrets decrypted, a view for each table with encrypted columns.';
+grant usage on schema tenant to tenantry_user, tenantry_admin;
+set local role tenantry_owner;

@@ -44,6 +44,17 @@ return (
 
 comment on function tenantry_private.column_type(regclass, name) is 'Type of a column; null if there is no such column.';
 
+create function tenantry_private.column_number(relation regclass, column_name name)
+returns smallint
+language sql stable
+set search_path = pg_catalog, pg_temp
+return (
+  select a.attnum
+    from pg_catalog.pg_attribute a
+   where a.attrelid = relation and a.attname = column_name and a.attnum > 0 and not a.attisdropped);
+
+comment on function tenantry_private.column_number(regclass, name) is 'Number of a column; null if there is no such column.';
+
 create function tenantry_private.refuse(message text, hint text)
 returns void
 language plpgsql

@@ -87,6 +87,7 @@ begin
   update tenantry_private.tables t
      set unchecked_references = array(select c from unnest(t.unchecked_references) as c where tenantry_private.column_type(t.relation, c) is not null)
    where exists (select from unnest(t.unchecked_references) as c where tenantry_private.column_type(t.relation, c) is null);
+  perform tenantry_private.follow_secrets();
   perform tenantry_private.refresh_table_owners();
 end
 $$;

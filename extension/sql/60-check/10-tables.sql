@@ -188,6 +188,9 @@ begin
           (15, '%tenantry_references_%',            'critical', 'reference_unchecked',     'foreign keys may point at rows of others'),
           (16, '%define_reference_check%',          'critical', 'reference_unchecked',     'foreign keys may point at rows of others'),
           (17, '%_owner_fill%',                     'warning',  'owner_unfilled',          'new rows do not take their owner from the parent'),
+          (14, '%define_seal%',                     'critical', 'secret_unsealed',         'the trigger that seals secrets is not as it was made'),
+          (14, '%~tenantry_seal%',                  'critical', 'secret_unsealed',         'the trigger that seals secrets is missing, off or changed'),
+          (17, '%define_facade%',                   'warning',  'facade_stale',            'the decrypting view is missing or not as declared'),
           (18, '%',                                 'warning',  'not_as_declared',         'it is not as declared')
         ) as f (position, pattern, severity, code, problem)
        where planned.statement like f.pattern
@@ -201,7 +204,7 @@ end
 $$;
 
 comment on function tenantry_private.drift_findings() is
-  'Findings owner_missing, row_security_off, row_security_not_forced, policy_missing, policy_changed, grant_excess, grant_missing, owner_nullable, owner_default, owner_unindexed, owner_unfilled, parent_untied, reference_unchecked.';
+  'Findings owner_missing, row_security_off, row_security_not_forced, policy_missing, policy_changed, grant_excess, grant_missing, owner_nullable, owner_default, owner_unindexed, owner_unfilled, parent_untied, reference_unchecked, secret_unsealed, facade_stale.';
 
 create function tenantry_private.view_references()
 returns table (view oid, refobjid oid)

@@ -67,7 +67,12 @@ begin
     return next;
   end loop;
 
-  for item in select r.* from tenantry_private.renames() r order by 1, 2, 3 loop
+  for item in
+    select r.relation, r.old_name, r.new_name from tenantry_private.renames() r
+    union all
+    select s.relation, s.old_name, s.new_name from tenantry_private.renamed_secrets() s
+     order by 1, 2, 3
+  loop
     severity := 'critical'; code := 'column_renamed'; object := item.relation;
     problem := format('%I, by which it was declared, is called %I now', item.old_name, item.new_name);
     fix := 'select * from tenantry.sync();';

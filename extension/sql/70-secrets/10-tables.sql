@@ -71,10 +71,12 @@ create table tenantry_private.encrypted_columns (
   column_id    uuid         primary key default gen_random_uuid(),
   relation     regclass     not null,
   column_name  name         not null,
+  attnum       smallint     not null,
   path         text[]       not null default '{}',
   data_type    text         not null check (data_type in ('text', 'json', 'jsonb', 'bytea')),
   state        text         not null default 'sealed' check (state in ('added', 'dual', 'filled', 'verified', 'switched', 'sealed')),
   index_column name,
+  index_attnum smallint,
   audited      boolean      not null default false,
   max_length   integer,
   plain_column name,
@@ -88,10 +90,12 @@ comment on table tenantry_private.encrypted_columns is 'Columns whose values are
 comment on column tenantry_private.encrypted_columns.column_id is 'Part of what each value is bound to.';
 comment on column tenantry_private.encrypted_columns.relation is 'The table.';
 comment on column tenantry_private.encrypted_columns.column_name is 'The column.';
+comment on column tenantry_private.encrypted_columns.attnum is 'Its number, by which it is found again when it is renamed; a restore may change it, and sync() corrects it.';
 comment on column tenantry_private.encrypted_columns.path is 'Where in a jsonb column; empty for the whole column.';
 comment on column tenantry_private.encrypted_columns.data_type is 'text (varchar included), json, jsonb or bytea.';
 comment on column tenantry_private.encrypted_columns.state is 'sealed; before that, on a table that had values: added, dual, filled, verified, switched.';
 comment on column tenantry_private.encrypted_columns.index_column is 'The column with its blind index, if it has one.';
+comment on column tenantry_private.encrypted_columns.index_attnum is 'The number of that column.';
 comment on column tenantry_private.encrypted_columns.audited is 'Whether reading it decrypted is recorded.';
 comment on column tenantry_private.encrypted_columns.max_length is 'What varchar(n) allowed; kept for plaintexts.';
 comment on column tenantry_private.encrypted_columns.plain_column is 'While it is being encrypted: the column with copies of the plaintexts.';

@@ -143,6 +143,7 @@ as $$
 declare
   ignored text;
 begin
+  perform tenantry_private.require_admin('assume an entity without a credential');
   ignored := tenantry.assume(principal, actor);
   ignored := tenantry_private.keep_share(key_share, tenantry_private.current_signer());
 end

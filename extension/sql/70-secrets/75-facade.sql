@@ -65,8 +65,7 @@ return (
 
 comment on function tenantry_private.facade_made_from(regclass) is 'What the decrypting view of a table was made from; null where there is none.';
 
-grant usage, create on schema tenantry_private to tenantry_facade;
-grant usage on schema tenantry to tenantry_facade;
+grant create on schema tenantry_private to tenantry_facade;
 set local role tenantry_facade;
 
 create function tenantry_private.define_facade(target regclass)
@@ -81,6 +80,7 @@ declare
   source constant text := tenantry_private.facade_text(target);
   view   constant text := format('tenant.%I', (select c.relname from pg_catalog.pg_class c where c.oid = target));
 begin
+  perform tenantry_private.require_admin('make decrypting views');
   if source is null then
     return;
   end if;
@@ -108,6 +108,7 @@ as $$
 declare
   view constant text := format('tenant.%I', (select c.relname from pg_catalog.pg_class c where c.oid = target));
 begin
+  perform tenantry_private.require_admin('make decrypting views');
   perform tenantry_private.record_facade(target, null);
   if to_regclass(view) is not null then
     execute format('drop view %s', view);

@@ -75,6 +75,17 @@ declare
   missing     text[];
 begin
   if not exists (select from tenantry_private.encrypted(target)) then
+    -- What is left of encrypted columns that were dropped.
+    for wanted in select t.tgname from pg_catalog.pg_trigger t where t.tgrelid = target and t.tgname like '~tenantry\_seal\_%' and t.tgparentid = 0 order by 1 loop
+      statement := format('drop trigger %I on %s', wanted.tgname, target);
+      lock := 'ACCESS EXCLUSIVE';
+      return next;
+    end loop;
+    if tenantry_private.facade_made_from(target) is not null then
+      statement := format('select tenantry_private.drop_facade(%L)', target);
+      lock := null;
+      return next;
+    end if;
     return;
   end if;
   if (select p.prosrc from pg_catalog.pg_proc p

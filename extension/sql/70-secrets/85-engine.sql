@@ -344,7 +344,6 @@ $$;
 comment on function tenantry_private.close_job(regclass, text) is 'Closes a job.';
 
 grant create on schema tenantry_private to tenantry_engine;
-grant usage on schema tenantry_private, tenantry to tenantry_engine;
 set local role tenantry_engine;
 
 create function tenantry_private.engine_batch(target regclass, secret_column uuid, mode text, key_share bytea, batch_size integer)

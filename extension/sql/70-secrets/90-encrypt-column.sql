@@ -9,8 +9,10 @@ as $$
 begin
   perform tenantry_private.require_admin('encrypt columns');
   perform tenantry_private.require_declarable(secret.relation);
-  insert into tenantry_private.encrypted_columns (relation, column_name, path, data_type, state, index_column, audited, max_length, plain_column, import_with)
-  values (secret.relation, secret.column_name, secret.path, secret.data_type, secret.state, secret.index_column, secret.audited,
+  insert into tenantry_private.encrypted_columns
+         (relation, column_name, attnum, index_attnum, path, data_type, state, index_column, audited, max_length, plain_column, import_with)
+  values (secret.relation, secret.column_name, tenantry_private.column_number(secret.relation, secret.column_name),
+          tenantry_private.column_number(secret.relation, secret.index_column), secret.path, secret.data_type, secret.state, secret.index_column, secret.audited,
           secret.max_length, secret.plain_column, secret.import_with);
 end
 $$;

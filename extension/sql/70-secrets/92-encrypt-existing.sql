@@ -290,7 +290,7 @@ begin
   perform tenantry_private.drop_facade(target);
   perform tenantry_private.move_encrypted_column(secret_column, null);
   if not exists (select from tenantry_private.encrypted(target)) then
-    for item in select t.tgname from pg_catalog.pg_trigger t where t.tgrelid = target and t.tgname like '~tenantry\_seal\_%' loop
+    for item in select t.tgname from pg_catalog.pg_trigger t where t.tgrelid = target and t.tgname like '~tenantry\_seal\_%' and t.tgparentid = 0 loop
       execute format('drop trigger %I on %s', item.tgname, target);
     end loop;
     execute format('revoke all on table %s from tenantry_facade', target);

@@ -1,0 +1,108 @@
+-- What is wrong with encrypted columns beside what sync() would do.
+create function tenantry_private.secret_state()
+returns table (relation regclass, column_name name, path text[], state text, rows_there boolean, tag_key boolean, master_key boolean, data_keys boolean)
+language plpgsql stable security definer
+set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
+as $$
+begin
+  return query
+  select c.relation, c.column_name, c.path, c.state,
+         (select coalesce(sum(pg_relation_size(r.relation)), 0) > 0 from tenantry_private.relation_tree(c.relation) r),
+         exists (select from tenantry_private.tag_keys),
+         exists (select from tenantry_private.master_keys m where m.state = 'active'),
+         exists (select from tenantry_private.data_keys)
+    from tenantry_private.encrypted_columns c
+   order by c.relation::text, c.column_name, c.path;
+end
+$$;
+
+comment on function tenantry_private.secret_state() is 'Encrypted columns, and which keys there are: for check().';
+
+create function tenantry_private.open_jobs()
+returns table (relation regclass, job text, done bigint, started_at timestamptz, column_name name, path text[])
+language plpgsql stable security definer
+set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
+as $$
+begin
+  return query
+  select j.relation, j.job, j.done, j.started_at, c.column_name, c.path
+    from tenantry_private.engine_jobs j
+    left join tenantry_private.encrypted_columns c on c.column_id::text = split_part(j.job, ' ', 2)
+   order by j.relation::text, j.job;
+end
+$$;
+
+comment on function tenantry_private.open_jobs() is 'Batch jobs that are open: for check().';
+
+create function tenantry_private.secret_findings()
+returns table (severity text, code text, object text, problem text, fix text)
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  item record;
+begin
+  for item in select * from tenantry_private.secret_state() loop
+    object := item.relation;
+    if not item.tag_key or not item.master_key then
+      severity := 'critical'; code := 'secret_keys_missing';
+      problem := format('%I is encrypted, and the keys are not here: a dump of the schema, or of some tables, does not hold them', item.column_name);
+      fix := case when item.rows_there
+        then 'pg_restore --data-only --schema=tenantry_private, from a full dump of the same database; where its values may be lost: select tenantry.create_master_key(<the application''s share>);'
+        else 'select tenantry.create_master_key(<the application''s share>);' end;
+      return next;
+    elsif item.rows_there and not item.data_keys and item.state not in ('added', 'dual') then
+      severity := 'warning'; code := 'secret_keys_missing';
+      problem := format('%I is encrypted and the table has rows, but there is no data key: if it has secrets, they cannot be opened', item.column_name);
+      fix := 'pg_restore --data-only --schema=tenantry_private, from a full dump of the same database';
+      return next;
+    end if;
+    if item.state <> 'sealed' then
+      severity := 'warning'; code := 'plaintext_copies';
+      problem := format('%I is being encrypted (%s): plaintexts are in the table still', item.column_name, item.state);
+      fix := format('call tenantry.encrypt_existing(%L, %L, %L, ''sealed'', key_share => <the application''s share>);', item.relation, item.column_name, item.path);
+      return next;
+    end if;
+  end loop;
+
+  for item in
+    select distinct e.relation, t.tgname
+      from tenantry.encrypted_columns e
+      join pg_catalog.pg_trigger t on t.tgrelid = e.relation
+     where not t.tgisinternal and t.tgenabled <> 'D' and t.tgtype & 7 = 3 and t.tgtype & 20 <> 0
+       and t.tgname > '~tenantry_seal' and t.tgname not like '~tenantry\_seal\_%'
+     order by 1, 2
+  loop
+    severity := 'critical'; code := 'seal_not_last'; object := item.relation;
+    problem := format('trigger %I fires behind the one that seals, and could put a plaintext in a sealed value''s place', item.tgname);
+    fix := format('alter trigger %I on %s rename to %I;', item.tgname, item.relation, left('before_' || ltrim(item.tgname, '~'), 63));
+    return next;
+  end loop;
+
+  for item in select * from tenantry_private.open_jobs() loop
+    severity := 'info'; code := 'job_open'; object := item.relation;
+    problem := format('job %s has been open since %s, %s rows done: tenantry_engine may read and write every row meanwhile', split_part(item.job, ' ', 1), item.started_at, item.done);
+    fix := case when item.job like 'reseal %' then 'call tenantry.rotate_data_keys(<the application''s share>);'
+                when item.job like 'open %' then format('call tenantry.unencrypt_column(%L, %L, %L, <the application''s share>);', item.relation, item.column_name, item.path)
+                else format('call tenantry.encrypt_existing(%L, %L, %L, key_share => <the application''s share>);', item.relation, item.column_name, item.path) end;
+    return next;
+  end loop;
+
+  if tenantry_private.key_provider() = 'file'
+     and not (select r.rolsuper from pg_catalog.pg_proc p join pg_catalog.pg_roles r on r.oid = p.proowner
+               where p.oid = 'tenantry_private.key_file()'::regprocedure) then
+    severity := 'critical'; code := 'key_file_missing'; object := current_database();
+    problem := 'the key provider is a file, which this server has not been told: a restore does not bring it';
+    fix := 'select tenantry.set_key_provider(''session'');';
+    return next;
+  end if;
+end
+$$;
+
+comment on function tenantry_private.secret_findings() is 'Findings secret_keys_missing, plaintext_copies, seal_not_last, job_open, key_file_missing.';
