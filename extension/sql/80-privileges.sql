@@ -53,10 +53,11 @@ grant execute on function
   tenantry.blind_index(uuid, text)
 to tenantry_user, tenantry_admin, tenantry_facade;
 
--- The halves of the internal roles.
+-- The halves of the internal roles. The event triggers run as tenantry_owner.
 grant execute on function
   tenantry_private.is_admin(), tenantry_private.require_admin(text),
-  tenantry_private.facade_text(regclass), tenantry_private.record_facade(regclass, text)
+  tenantry_private.require_declarable(regclass), tenantry_private.facade(regclass), tenantry_private.facade_made_from(regclass),
+  tenantry_private.facade_text(regclass), tenantry_private.record_facade(regclass, text), tenantry_private.facades_to_follow()
 to tenantry_facade;
 grant execute on function
   tenantry_private.is_admin(), tenantry_private.require_admin(text),
@@ -83,7 +84,7 @@ grant execute on function
   tenantry.manage_schema(name, name), tenantry.unmanage_schema(name),
   tenantry.sync(boolean), tenantry.uninstall(boolean), tenantry.check(text),
   tenantry.create_master_key(bytea), tenantry.bring_key_share(bytea), tenantry.assume(tenantry.entity, tenantry.entity, bytea),
-  tenantry.set_key_provider(text, text), tenantry.finish_master_rotation(bytea), tenantry.shred(tenantry.entity, text),
+  tenantry.set_key_provider(text, text), tenantry.alter_table(regclass, text), tenantry.watch_ddl(), tenantry.finish_master_rotation(bytea), tenantry.shred(tenantry.entity, text),
   tenantry.encrypt_column(regclass, name, text[], boolean, boolean, regprocedure, boolean)
 to tenantry_admin;
 grant execute on procedure
@@ -105,6 +106,7 @@ begin
              'hmac_sha256', 'random_bytes', 'signed_bytes', 'same_mac', 'opened', 'current_signer', 'sealed', 'set_context', 'open_context',
              'ambient_context', 'session_binding', 'login_refusal', 'require_ordinary_login', 'issuer_of', 'verified_claims', 'issuer_by_header', 'admitted', 'settle', 'enter_for_pass',
              'record_entities', 'refresh_table_owners', 'follow_secrets',
+             'facade_text', 'record_facade', 'facades_to_follow', 'make_seal', 'follow_alter', 'keep_trigger_note', 'before_alter', 'after_alter', 'after_drop',
              -- keys, shares and plaintexts
              'aes_encrypt', 'aes_decrypt', 'expanded', 'keep_share', 'key_file', 'current_share', 'has_share', 'wrapped', 'unwrapped', 'unlock', 'key_of',
              'sealing_key', 'sealed_ring', 'ring_content', 'ring_of', 'may_open', 'note_reading', 'seal_bytes', 'open_bytes', 'key_on_ring', 'is_ours', 'is_for',

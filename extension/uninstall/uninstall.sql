@@ -36,6 +36,8 @@ begin
              where c.relnamespace in ('tenantry'::regnamespace, 'tenantry_private'::regnamespace)) ours
         on ours.class = d.refclassid and ours.oid = d.refobjid
      where d.deptype = 'n'
+       and not (d.classid = 'pg_event_trigger'::regclass
+                and exists (select from pg_event_trigger e where e.oid = d.objid and e.evtname in ('tenantry_before_alter', 'tenantry_after_alter', 'tenantry_after_drop')))
        and coalesce((pg_identify_object(d.classid, d.objid, d.objsubid)).schema, '') not in ('tenantry', 'tenantry_private')
        and (pg_identify_object(d.classid, d.objid, d.objsubid)).identity !~ ' on tenantry(_private)?\.'
        and pg_describe_object(d.classid, d.objid, d.objsubid) !~ ' (on|of|for) (table|view|column \S+ of table)? ?tenantry(_private)?\.';
@@ -51,7 +53,8 @@ begin
       set local role tenantry_facade;
     end if;
     drop schema tenant;
-    drop function tenantry_private.define_facade(regclass), tenantry_private.drop_facade(regclass);
+    drop function tenantry_private.define_facade(regclass), tenantry_private.drop_facade(regclass),
+      tenantry_private.suspend_facades(text), tenantry_private.resume_facades(), tenantry_private.make_facade(regclass);
     if not superuser then
       set local role tenantry_engine;
     end if;

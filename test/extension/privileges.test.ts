@@ -56,10 +56,13 @@ describe('an admin of another database', () => {
          and has_function_privilege('tenantry_admin', p.oid, 'execute')
          and p.provolatile = 'v' and p.prosrc not like '%require_admin(%'
        order by 1`)
-    // They give the keys of the context's principal, sealed: without a context that may decrypt, nothing.
+    // Views of the session's own tables; and the keys of the context's principal, sealed: without a context that may
+    // decrypt, nothing.
     expect(rows.map(({ name }) => name)).toEqual([
+      'tenantry_private.resume_facades()',
       'tenantry_private.ring_now(text)',
       'tenantry_private.ring_now(text,uuid)',
+      'tenantry_private.suspend_facades(text)',
     ])
     const tables = await foreign.query(`select kind from tenantry.kinds`)
     expect(tables.rows).toEqual([{ kind: 'user' }])

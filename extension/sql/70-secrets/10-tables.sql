@@ -165,3 +165,17 @@ create table tenantry_private.key_rotations (
 
 comment on table tenantry_private.key_rotations is 'Data keys that the rotation under way has made: older versions of the same entity are retired at its end.';
 comment on column tenantry_private.key_rotations.version_above is 'The new key.';
+
+create table tenantry_private.seal_notes (
+  relation     regclass not null,
+  trigger_name name     not null,
+  condition    text     not null,
+  printed      text     not null,
+  primary key (relation, trigger_name)
+);
+
+comment on table tenantry_private.seal_notes is 'How sealing triggers were made, for check() to compare.';
+comment on column tenantry_private.seal_notes.relation is 'The table.';
+comment on column tenantry_private.seal_notes.trigger_name is 'The trigger.';
+comment on column tenantry_private.seal_notes.condition is 'The condition it was made with.';
+comment on column tenantry_private.seal_notes.printed is 'How PostgreSQL printed it then.';

@@ -1,18 +1,12 @@
 -- What an encrypted table must have, compared with what is there: part of what protect(), sync() and check() plan.
-create function tenantry_private.define_seal(target regclass)
+create function tenantry_private.make_seal(target regclass)
 returns void
-language plpgsql volatile security definer
-set search_path = pg_catalog, pg_temp
-set debug_print_parse = off
-set debug_print_rewritten = off
-set debug_print_plan = off
+language plpgsql volatile
 as $$
 declare
   declaration constant tenantry_private.tables := tenantry_private.declared(target);
   routine     constant text := format('tenantry_private.%I()', 'seal_' || declaration.tag);
 begin
-  perform tenantry_private.require_admin('declare how tables are isolated');
-  perform tenantry_private.require_declarable(target);
   execute format($sql$
     create or replace function %s
     returns trigger
@@ -25,6 +19,23 @@ begin
   execute format('revoke all on function %s from public', routine);
   execute format('grant execute on function %s to tenantry_admin', routine);
   execute format('comment on function %s is %L', routine, format('Seals the secrets of %s.', target));
+end
+$$;
+
+comment on function tenantry_private.make_seal(regclass) is 'Makes, or makes anew, the sealing trigger function: for the functions of tenantry_owner.';
+
+create function tenantry_private.define_seal(target regclass)
+returns void
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
+as $$
+begin
+  perform tenantry_private.require_admin('declare how tables are isolated');
+  perform tenantry_private.require_declarable(target);
+  perform tenantry_private.make_seal(target);
 end
 $$;
 
@@ -55,7 +66,7 @@ begin
         join pg_catalog.pg_proc p on p.oid = t.tgfoid
        where t.tgrelid = target and t.tgname = wanted.name and t.tgtype = wanted.type and t.tgenabled = 'A'
          and p.pronamespace = to_regnamespace('tenantry_private') and p.proname = routine
-         and obj_description(t.oid, 'pg_trigger') = 'Seals secrets. Made as ' || md5(definition || pg_get_triggerdef(t.oid)));
+         and tenantry_private.trigger_noted(target, wanted.name, wanted.condition, tenantry_private.printed_condition(t.oid)));
     return next;
   end loop;
 end
@@ -73,6 +84,7 @@ declare
   schema      constant name := (select n.nspname from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace where c.oid = target);
   wanted      record;
   missing     text[];
+  made        boolean := false;
 begin
   if not exists (select from tenantry_private.encrypted(target)) then
     -- What is left of encrypted columns that were dropped.
@@ -100,9 +112,12 @@ begin
     return next;
     statement := format('alter table %s enable always trigger %I', target, wanted.trigger_name);
     return next;
-    statement := format('select tenantry_private.note_trigger(%L, %L)', target, wanted.trigger_name);
-    return next;
+    made := true;
   end loop;
+  if made then
+    statement := format('select tenantry_private.note_triggers(%L)', target);
+    return next;
+  end if;
   lock := null;
   if not has_schema_privilege('tenantry_facade', schema, 'usage') then
     statement := format('grant usage on schema %I to tenantry_facade', schema);
@@ -125,21 +140,61 @@ $$;
 
 comment on function tenantry_private.plan_secrets(regclass) is 'Statements that are missing before an encrypted table seals and shows its secrets.';
 
-create function tenantry_private.note_trigger(target regclass, trigger_name name)
-returns void
-language plpgsql volatile
+create function tenantry_private.printed_condition(trigger_oid oid)
+returns text
+language sql stable
 set search_path = pg_catalog, pg_temp
+return substring(pg_get_triggerdef(trigger_oid) from ' FOR EACH ROW .*');
+
+comment on function tenantry_private.printed_condition(oid) is 'How PostgreSQL prints when a trigger fires and what it calls.';
+
+create function tenantry_private.trigger_noted(target regclass, seal_trigger name, condition text, printed text)
+returns boolean
+language plpgsql stable security definer
+set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
 as $$
-declare
-  made record;
 begin
-  select t.oid, pg_get_triggerdef(t.oid) as printed, w.definition
-    into made
-    from pg_catalog.pg_trigger t
-    join tenantry_private.seal_triggers(target) w on w.trigger_name = t.tgname
-   where t.tgrelid = target and t.tgname = note_trigger.trigger_name;
-  execute format('comment on trigger %I on %s is %L', trigger_name, target, 'Seals secrets. Made as ' || md5(made.definition || made.printed));
+  return exists (
+    select
+      from tenantry_private.seal_notes n
+     where n.relation = target and n.trigger_name = seal_trigger and n.condition = trigger_noted.condition and n.printed = trigger_noted.printed);
 end
 $$;
 
-comment on function tenantry_private.note_trigger(regclass, name) is 'Notes how PostgreSQL prints a trigger that was just made, for check() to compare.';
+comment on function tenantry_private.trigger_noted(regclass, name, text, text) is 'Whether a sealing trigger is as it was when it was made.';
+
+create function tenantry_private.keep_trigger_note(target regclass)
+returns void
+language plpgsql volatile
+as $$
+begin
+  delete from tenantry_private.seal_notes n where n.relation = target;
+  insert into tenantry_private.seal_notes (relation, trigger_name, condition, printed)
+  select target, t.tgname, case t.tgname when '~tenantry_seal_insert' then 'current_user <> ''tenantry_engine''' else tenantry_private.seal_condition(target) end,
+         tenantry_private.printed_condition(t.oid)
+    from pg_catalog.pg_trigger t
+   where t.tgrelid = target and t.tgname in ('~tenantry_seal_insert', '~tenantry_seal_update');
+end
+$$;
+
+comment on function tenantry_private.keep_trigger_note(regclass) is 'Notes how the sealing triggers of a table are printed: for the functions of tenantry_owner.';
+
+create function tenantry_private.note_triggers(target regclass)
+returns void
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
+as $$
+begin
+  perform tenantry_private.require_admin('declare how tables are isolated');
+  perform tenantry_private.require_declarable(target);
+  perform tenantry_private.keep_trigger_note(target);
+end
+$$;
+
+comment on function tenantry_private.note_triggers(regclass) is 'Notes how PostgreSQL prints triggers that were just made, for check() to compare.';

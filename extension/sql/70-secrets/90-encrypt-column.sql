@@ -264,6 +264,7 @@ declare
   statements  text[] := '{}';
   locks       text[] := '{}';
   later       record;
+  taken       regclass;
   last        integer := 0;
 begin
   perform tenantry_private.require_own_table(target, 'encrypt_column');
@@ -272,9 +273,14 @@ begin
   if not tenantry_private.has_master_key() then
     perform tenantry_private.refuse('this database has no master key', 'Run: tenantry keys create; or select tenantry.create_master_key(<the application''s share>);');
   end if;
-  if tenantry_private.facade(target) is not null and tenantry_private.facade_made_from(target) is null then
-    perform tenantry_private.refuse(format('the name of the decrypting view, %s, is taken', tenantry_private.facade(target)),
-      format('Rename that relation: alter view %s rename to …;', tenantry_private.facade(target)));
+  select v.oid::regclass
+    into taken
+    from pg_catalog.pg_class c
+    join pg_catalog.pg_class v on v.relname = c.relname and v.relnamespace = to_regnamespace('tenant')
+   where c.oid = target and v.oid is distinct from tenantry_private.facade(target);
+  if taken is not null then
+    perform tenantry_private.refuse(format('the name of the decrypting view, %s, is taken', taken),
+      format('A table of that name in another schema has it. Rename one of the tables: alter table %s rename to …;', target));
   end if;
   if import_with is not null
      and not coalesce((select p.prosecdef and p.pronargs = 1 and p.proargtypes[0] = 'text'::regtype and p.prorettype = 'text'::regtype

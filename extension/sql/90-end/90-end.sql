@@ -11,6 +11,10 @@ declare
   internal  text;
 begin
   execute format('set local role %I', installer);
+  -- Event triggers need a superuser.
+  if (select r.rolsuper from pg_catalog.pg_roles r where r.rolname = installer) then
+    perform tenantry.watch_ddl();
+  end if;
   if not (select r.rolsuper from pg_catalog.pg_roles r where r.rolname = installer) then
     foreach internal in array array['tenantry_owner', 'tenantry_facade', 'tenantry_engine'] loop
       execute format('revoke %I from %I', internal, installer)
