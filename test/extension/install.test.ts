@@ -72,6 +72,7 @@ describe('an installation', () => {
       [
         'function tenantry_private.define_facade(regclass) of tenantry_facade',
         'function tenantry_private.drop_facade(regclass) of tenantry_facade',
+        'function tenantry_private.lock_facade(regclass) of tenantry_facade',
         'function tenantry_private.make_facade(regclass) of tenantry_facade',
         'function tenantry_private.resume_facades() of tenantry_facade',
         'function tenantry_private.suspend_facades(text) of tenantry_facade',
@@ -86,6 +87,7 @@ describe('an installation', () => {
     const owners: Record<string, string> = {
       define_facade: 'tenantry_facade',
       drop_facade: 'tenantry_facade',
+      lock_facade: 'tenantry_facade',
       resume_facades: 'tenantry_facade',
       suspend_facades: 'tenantry_facade',
       engine_batch: 'tenantry_engine',

@@ -1,6 +1,13 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { outcome, refusal } from '../extension/support/stage.js'
-import { anna, bert, encryptVault, secretStage, vaultTable, type SecretStage } from './support/stage.js'
+import {
+  anna,
+  bert,
+  encryptVault,
+  secretStage,
+  vaultTable,
+  type SecretStage,
+} from './support/stage.js'
 
 // Every type of column, written through the table as if plain, read through the decrypting view.
 
@@ -25,7 +32,13 @@ const row = {
 
 const insert = `insert into vault (id, token, pin, note, settings, raw, email) values ($1, $2, $3, $4, $5, $6, $7)`
 const values = (id: number) => [
-  id, row.token, row.pin, JSON.stringify(row.note), JSON.stringify(row.settings), row.raw, row.email,
+  id,
+  row.token,
+  row.pin,
+  JSON.stringify(row.note),
+  JSON.stringify(row.settings),
+  row.raw,
+  row.email,
 ]
 
 test('what is written plain is stored sealed and read plain by its owner', async () => {
@@ -61,7 +74,14 @@ test('without a share reading a secret is refused, and reading the rest is not',
   ])
   expect(result).toEqual(['1 rows', 'TN005', 'TN005'])
   const wrong = await refusal(
-    on.holding(anna, (client) => client.query('select token from tenant.vault'), Buffer.alloc(32, 1)),
+    on.holding(
+      anna,
+      (client) => client.query('select token from tenant.vault'),
+      Buffer.alloc(32, 1),
+    ),
   )
-  expect(wrong).toMatchObject({ code: 'TN005', message: expect.stringMatching(/not the one/) as string })
+  expect(wrong).toMatchObject({
+    code: 'TN005',
+    message: expect.stringMatching(/not the one/) as string,
+  })
 })

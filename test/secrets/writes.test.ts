@@ -27,7 +27,9 @@ afterAll(() => on.drop())
 beforeEach(async () => {
   await on.db.admin.query('truncate vault')
   await on.holding(anna, (client) =>
-    client.query(`insert into vault (id, token, email) values (1, 'one', 'one@x'), (2, 'two', 'two@x')`),
+    client.query(
+      `insert into vault (id, token, email) values (1, 'one', 'one@x'), (2, 'two', 'two@x')`,
+    ),
   )
   await on.holding(bert, (client) =>
     client.query(`insert into vault (id, token, email) values (3, 'three', 'three@x')`),
@@ -35,7 +37,11 @@ beforeEach(async () => {
 })
 
 const tokens = async (client: pg.Client) =>
-  (await client.query<{ id: number; token: string }>('select id, token from tenant.vault order by id')).rows
+  (
+    await client.query<{ id: number; token: string }>(
+      'select id, token from tenant.vault order by id',
+    )
+  ).rows
     .map(({ id, token }) => `${id} ${token}`)
     .join(', ')
 
@@ -65,10 +71,16 @@ test('an update of something else needs no share', async () => {
 test('every form of ON CONFLICT', async () => {
   const seen = await on.holding(anna, async (client) => {
     const upsert = (text: string) => client.query(text)
-    await upsert(`insert into vault (id, token) values (1, 'eins') on conflict (id) do update set token = excluded.token`)
+    await upsert(
+      `insert into vault (id, token) values (1, 'eins') on conflict (id) do update set token = excluded.token`,
+    )
     await upsert(`insert into vault (id, token) values (2, 'ignored') on conflict do nothing`)
-    await upsert(`insert into vault (id, token) values (4, 'four') on conflict (id) do update set token = excluded.token`)
-    await upsert(`insert into vault (id, token) values (4, 'x') on conflict on constraint vault_pkey do update set token = 'vier'`)
+    await upsert(
+      `insert into vault (id, token) values (4, 'four') on conflict (id) do update set token = excluded.token`,
+    )
+    await upsert(
+      `insert into vault (id, token) values (4, 'x') on conflict on constraint vault_pkey do update set token = 'vier'`,
+    )
     return tokens(client)
   })
   expect(seen).toBe('1 eins, 2 two, 4 vier')
@@ -112,13 +124,17 @@ test('MERGE', async () => {
 })
 
 test('RETURNING shows what is stored, and the opening expression shows it decrypted, for a first secret, too', async () => {
-  await on.db.admin.query(`insert into users values ('6f1c0000-0000-4000-8000-00000000000c', 'Cleo') on conflict do nothing`)
+  await on.db.admin.query(
+    `insert into users values ('6f1c0000-0000-4000-8000-00000000000c', 'Cleo') on conflict do nothing`,
+  )
   const [column] = await on.stored<{ opens: string; ring_returning: string }>(
     `select opens, ring_returning from tenantry.encrypted_columns where column_name = 'token'`,
   )
   const opened = column!.opens.replaceAll('$ring$', column!.ring_returning)
   const { rows } = await on.holding('user:6f1c0000-0000-4000-8000-00000000000c', (client) =>
-    client.query(`insert into vault as t (id, token) values (21, 'first') returning token, ${opened} as opened`),
+    client.query(
+      `insert into vault as t (id, token) values (21, 'first') returning token, ${opened} as opened`,
+    ),
   )
   expect(rows).toEqual([{ token: expect.stringMatching(/^tn1:/) as string, opened: 'first' }])
   await on.db.admin.query(`delete from vault where id = 21; delete from users where name = 'Cleo'`)
@@ -140,7 +156,12 @@ test('a changed primary key is sealed anew, and so is a row given to another own
     client.release()
   }
   expect(await on.holding(bert, tokens)).toBe('2 two, 3 three')
-  expect(await on.holding(bert, async (session) => (await session.query('select email from tenant.vault where id = 2')).rows)).toEqual([{ email: 'two@x' }])
+  expect(
+    await on.holding(
+      bert,
+      async (session) => (await session.query('select email from tenant.vault where id = 2')).rows,
+    ),
+  ).toEqual([{ email: 'two@x' }])
 })
 
 test('a value sealed for another row, column or owner is refused, a plaintext that looks sealed is not', async () => {
@@ -149,19 +170,28 @@ test('a value sealed for another row, column or owner is refused, a plaintext th
     await outcome(client, 'update vault set token = $1 where id = 1', [two]),
     await outcome(client, 'update vault set token = $1 where id = 1', [three]),
     await outcome(client, 'update vault set email = $1 where id = 2', [two]),
-    await outcome(client, 'update vault set token = (select v.token from vault v where v.id = 2) where id = 1'),
+    await outcome(
+      client,
+      'update vault set token = (select v.token from vault v where v.id = 2) where id = 1',
+    ),
     await outcome(client, 'insert into vault (id, token) select 30, token from vault where id = 2'),
     await outcome(client, 'update vault set token = $1 where id = 2', [two]),
-    await outcome(client, 'update vault set token = $1 where id = 1', [`tn1:${Buffer.alloc(69, 1).toString('base64')}`]),
+    await outcome(client, 'update vault set token = $1 where id = 1', [
+      `tn1:${Buffer.alloc(69, 1).toString('base64')}`,
+    ]),
   ])
   expect(results).toEqual(['TN006', 'TN006', 'TN006', 'TN006', 'TN006', '1 rows', '1 rows'])
-  expect(await on.holding(anna, tokens)).toBe(`1 tn1:${Buffer.alloc(69, 1).toString('base64')}, 2 two`)
+  expect(await on.holding(anna, tokens)).toBe(
+    `1 tn1:${Buffer.alloc(69, 1).toString('base64')}, 2 two`,
+  )
 })
 
 test('what this statement sealed last cannot be planted for another statement', async () => {
   const before = await on.holding(anna, async (client) => {
     await client.query(`insert into vault (id, token) values (40, 'forty')`)
-    const { rows } = await client.query(`select current_setting('tenantry.inserting') as kept, token from vault where id = 40`)
+    const { rows } = await client.query(
+      `select current_setting('tenantry.inserting') as kept, token from vault where id = 40`,
+    )
     await client.query(`select set_config('tenantry.inserting', $1, true)`, [rows[0].kept])
     return outcome(client, 'update vault set token = $1 where id = 1', [rows[0].token])
   })
@@ -173,7 +203,9 @@ test('NULL, the empty text, one megabyte, a length limit', async () => {
   const seen = await on.holding(anna, async (client) => {
     await client.query(`update vault set token = '', email = null where id = 1`)
     await client.query('update vault set token = $1 where id = 2', [big])
-    const { rows } = await client.query('select token, email, email_index from tenant.vault order by id')
+    const { rows } = await client.query(
+      'select token, email, email_index from tenant.vault order by id',
+    )
     return [
       rows[0],
       rows[1].token === big,
@@ -182,19 +214,33 @@ test('NULL, the empty text, one megabyte, a length limit', async () => {
       await outcome(client, `update vault set token = null where id = 1`),
     ]
   })
-  expect(seen).toEqual([{ token: '', email: null, email_index: null }, true, '1 rows', '22001', '23502'])
+  expect(seen).toEqual([
+    { token: '', email: null, email_index: null },
+    true,
+    '1 rows',
+    '22001',
+    '23502',
+  ])
 })
 
 test('who may not decrypt reads NULL, writes new secrets, and cannot empty old ones', async () => {
-  await on.db.admin.query(`select tenantry.register_entity('bot:1') from (select tenantry.register_kind('bot', null, id_type => 'text')) k`).catch(() => undefined)
+  await on.db.admin
+    .query(
+      `select tenantry.register_entity('bot:1') from (select tenantry.register_kind('bot', null, id_type => 'text')) k`,
+    )
+    .catch(() => undefined)
   const { rows } = await on.db.admin.query(`select kind from tenantry.kinds where kind = 'bot'`)
   expect(rows.length).toBeLessThanOrEqual(1)
 })
 
 test('a path keeps what lies around it, and JSON null or a missing path is no secret', async () => {
   const seen = await on.holding(anna, async (client) => {
-    await client.query(`update vault set settings = '{"theme":"dark","secrets":{"k":"v"}}' where id = 1`)
-    await client.query(`update vault set settings = jsonb_set(settings, '{theme}', '"light"') where id = 1`)
+    await client.query(
+      `update vault set settings = '{"theme":"dark","secrets":{"k":"v"}}' where id = 1`,
+    )
+    await client.query(
+      `update vault set settings = jsonb_set(settings, '{theme}', '"light"') where id = 1`,
+    )
     await client.query(`update vault set settings = '{"secrets":null}' where id = 2`)
     return (await client.query('select settings from tenant.vault order by id')).rows
   })
@@ -208,14 +254,17 @@ test('search by blind index, unique, and by nothing else', async () => {
   const [column] = await on.stored<{ column_id: string }>(
     `select column_id from tenantry.encrypted_columns where column_name = 'email'`,
   )
-  const found = (value: string) => `select id from tenant.vault where email_index = tenantry.blind_index('${column!.column_id}', '${value}')`
+  const found = (value: string) =>
+    `select id from tenant.vault where email_index = tenantry.blind_index('${column!.column_id}', '${value}')`
   const seen = await on.holding(anna, async (client) => [
     (await client.query(found('two@x'))).rows,
     (await client.query(found('three@x'))).rows,
     await outcome(client, `insert into vault (id, token, email) values (50, 't', 'two@x')`),
   ])
   expect(seen).toEqual([[{ id: 2 }], [], '23505'])
-  expect((await on.holding(bert, (client) => client.query(found('three@x')))).rows).toEqual([{ id: 3 }])
+  expect((await on.holding(bert, (client) => client.query(found('three@x')))).rows).toEqual([
+    { id: 3 },
+  ])
   const refused = await refusal(on.as(anna, (client) => client.query(found('two@x'))))
   expect(refused.code).toBe('TN005')
 })
@@ -223,9 +272,13 @@ test('search by blind index, unique, and by nothing else', async () => {
 test('no dead row ever held a plaintext', async () => {
   await on.db.admin.query('create extension if not exists pageinspect')
   await on.holding(anna, async (client) => {
-    await client.query(`insert into vault (id, token) values (60, 'PLAINTEXT-1') on conflict do nothing`)
+    await client.query(
+      `insert into vault (id, token) values (60, 'PLAINTEXT-1') on conflict do nothing`,
+    )
     await client.query(`update vault set token = 'PLAINTEXT-2' where id = 60`)
-    await client.query(`insert into vault (id, token) values (60, 'PLAINTEXT-3') on conflict (id) do update set token = excluded.token`)
+    await client.query(
+      `insert into vault (id, token) values (60, 'PLAINTEXT-3') on conflict (id) do update set token = excluded.token`,
+    )
   })
   const [page] = await on.stored<{ hits: number; control: number }>(
     `select count(*) filter (where position('PLAINTEXT'::bytea in get_raw_page('vault', n)) > 0)::int as hits,

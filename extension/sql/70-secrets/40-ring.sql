@@ -1,25 +1,37 @@
 -- A ring holds the data keys of one entity for one statement, sealed under the database's signing key and bound to the
 -- transaction. Functions in a view run with the caller's EXECUTE, so whatever they return must be worth nothing by itself.
 --
---   r1.<mac>.<key id>␟<owner>␟<hex of iv and ciphertext>␟<audited columns that it does not open>
+--   r1.<mac>.<key id>␟<hex of iv and ciphertext>␟<audited columns that it does not open>
 -- and inside: the tag key (32 bytes), then for each key its number (4 bytes) and itself (32 bytes, zeros once shredded),
 -- the newest first.
+
+create function tenantry_private.sealed_ring(content bytea, signer tenantry_private.signing_keys)
+returns text
+language plpgsql volatile
+as $$
+#print_strict_params off
+declare
+  iv  constant bytea := tenantry_private.random_bytes(16);
+  key constant bytea := signer.secret;
+begin
+  return encode(iv || tenantry_private.aes_encrypt(content, tenantry_private.expanded(key, 'tenantry/v1/ring'), iv), 'hex');
+end
+$$;
+
+comment on function tenantry_private.sealed_ring(bytea, tenantry_private.signing_keys) is 'Encrypts what is on a ring.';
 
 create function tenantry_private.sealed_ring(what text, owner text, content bytea, closed text, signer tenantry_private.signing_keys)
 returns text
 language plpgsql volatile
 as $$
 #print_strict_params off
-declare
-  iv constant bytea := tenantry_private.random_bytes(16);
 begin
   return tenantry_private.sealed(what, signer,
-    owner || E'\x1f' || encode(iv || tenantry_private.aes_encrypt(content, tenantry_private.expanded(signer.secret, 'tenantry/v1/ring'), iv), 'hex') || E'\x1f' || closed,
-    timestamptz_send(now()));
+    case when what <> 'r1' then owner || E'\x1f' else '' end || tenantry_private.sealed_ring(content, signer) || E'\x1f' || closed, timestamptz_send(now()));
 end
 $$;
 
-comment on function tenantry_private.sealed_ring(text, text, bytea, text, tenantry_private.signing_keys) is 'Seals a ring for this transaction: r1 to open with, w1 to seal with, so that who may write but not decrypt cannot use the one for the other.';
+comment on function tenantry_private.sealed_ring(text, text, bytea, text, tenantry_private.signing_keys) is 'Seals a ring for this transaction: r1 to open with, w1 to seal with and with its owner in front, so that who may write but not decrypt cannot use the one for the other.';
 
 create function tenantry_private.ring_content(owner text, keys tenantry_private.unlocked_key[])
 returns bytea
@@ -48,19 +60,85 @@ $$;
 
 comment on function tenantry_private.ring_content(text, tenantry_private.unlocked_key[]) is 'The tag key and the data keys of an entity. Errors: TN005, TN006.';
 
+create function tenantry_private.current_share(signer tenantry_private.signing_keys)
+returns bytea
+language plpgsql stable
+as $$
+#print_strict_params off
+declare
+  field constant text[] := tenantry_private.opened('h1', current_setting('tenantry.key_share', true), timestamptz_send(now()), signer);
+  bytes constant bytea  := decode(field[2], 'hex');
+  key   constant bytea  := signer.secret;
+begin
+  if field[1] = signer.id then
+    return tenantry_private.aes_decrypt(substr(bytes, 17), tenantry_private.expanded(key, 'tenantry/v1/share'), substr(bytes, 1, 16));
+  end if;
+  return tenantry_private.current_share();
+end
+$$;
+
+comment on function tenantry_private.current_share(tenantry_private.signing_keys) is 'The same with a signing key that is at hand already. Error: TN005.';
+
+-- What ring_content() makes by way of unlock(), for the usual case that the share opens every key: in one query, which is
+-- most of what a ring costs. Null in any other case.
+create function tenantry_private.ring_content(owner text, key_share bytea)
+returns bytea
+language plpgsql stable
+as $$
+#print_strict_params off
+declare
+  -- For each key, the newest first: number, wrapped key, label, master key, the database's share of that.
+  found    constant bytea[] := (
+    select array_agg(array[int4send(k.number), k.wrapped, convert_to(owner || '#' || k.serial || '#' || k.version, 'UTF8'), uuid_send(k.master_key), m.share]
+                     order by k.version desc)
+      from tenantry_private.entities e
+      join tenantry_private.data_keys k on k.kind = e.kind and k.id = e.id and k.serial = e.serial and k.retired_at is null
+      left join tenantry_private.master_keys m on m.id = k.master_key
+     where e.kind = tenantry_private.kind_of(owner) and e.id = tenantry_private.id_of(owner) and e.gone_at is null);
+  content  bytea := (select t.secret from tenantry_private.tag_keys t);
+  master   bytea;
+  prk      bytea;
+  wrap_key bytea;
+  auth_key bytea;
+begin
+  for place in 1 .. coalesce(array_length(found, 1), 0) loop
+    if found[place][5] is distinct from master then
+      master   := found[place][5];
+      prk      := tenantry_private.hmac_sha256(key_share, master);
+      wrap_key := tenantry_private.expanded(prk, 'tenantry/v1/wrap/encrypt');
+      auth_key := tenantry_private.expanded(prk, 'tenantry/v1/wrap/authenticate');
+    end if;
+    if (sha256(substr(found[place][2], 65))
+        = sha256(tenantry_private.hmac_sha256('\x74656e616e7472792f76312f6b6579'::bytea || tenantry_private.part(found[place][3]) || found[place][4]
+            || substr(found[place][2], 1, 64), auth_key))) is not true then
+      return null;
+    end if;
+    content := content || found[place][1] || tenantry_private.aes_decrypt(substr(found[place][2], 17, 48), wrap_key, substr(found[place][2], 1, 16));
+  end loop;
+  return case when found is not null then content end;
+end
+$$;
+
+comment on function tenantry_private.ring_content(text, bytea) is 'The tag key and the data keys of an entity, where they are all wrapped by this very share and none is shredded; else null.';
+
 create function tenantry_private.ring_of(owner text, read_column uuid default null)
 returns text
 language plpgsql stable
 as $$
 #print_strict_params off
 declare
-  closed constant text := coalesce((
+  closed  constant text := coalesce((
     select string_agg(c.column_id::text, ',')
       from tenantry_private.encrypted_columns c
      where c.audited and c.column_id is distinct from read_column), '');
+  signer  constant tenantry_private.signing_keys := tenantry_private.current_signer();
+  share   constant bytea := tenantry_private.current_share(signer);
+  content bytea := tenantry_private.ring_content(owner, share);
 begin
-  return tenantry_private.sealed_ring('r1', owner,
-    tenantry_private.ring_content(owner, tenantry_private.unlock(tenantry_private.current_share())), closed, tenantry_private.current_signer());
+  if content is null then
+    content := tenantry_private.ring_content(owner, tenantry_private.unlock(share));
+  end if;
+  return tenantry_private.sealed_ring('r1', owner, content, closed, signer);
 end
 $$;
 

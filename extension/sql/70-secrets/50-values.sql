@@ -21,12 +21,16 @@ return case when octet_length(bytes) >= 69 and octet_length(bytes) % 16 = 5 and 
 
 comment on function tenantry_private.shaped(bytea) is 'The bytes, if they have the shape of a sealed value; else null.';
 
+-- Strict: unused bits of the last character must be zero, or several texts would stand for one value. A text is decoded once, so its length and first byte are told from its characters: 01 is A and one of Q to f, and
+-- octet_length(rtrim(value, '=')) - octet_length(value) / 4 is the number of bytes and 3.
 create function tenantry_private.shaped(value text)
 returns bytea
 language sql immutable parallel safe
 return case
-  when starts_with(value, 'tn1:') and length(value) % 4 = 0 and substr(value, 5) ~ '^[A-Za-z0-9+/]+={0,2}$'
-  then tenantry_private.shaped(decode(substr(value, 5), 'base64'))
+  when octet_length(value) >= 96 and octet_length(value) % 4 = 0
+   and (octet_length(rtrim(value, '=')) - octet_length(value) / 4) % 16 = 8
+   and value collate "C" ~ '^tn1:A[Q-Za-f][A-Za-z0-9+/]+([AEIMQUYcgkosw048]=|[AQgw]==)?$'
+  then decode(right(value, -4), 'base64')
 end;
 
 comment on function tenantry_private.shaped(text) is 'The bytes that a text stands for, if it has the shape of a sealed value; else null.';
@@ -38,9 +42,10 @@ return 'tn1:' || translate(encode(bytes, 'base64'), E'\n', '');
 
 comment on function tenantry_private.as_text(bytea) is 'A sealed value as text: tn1: and base64 (RFC 4648).';
 
+-- STABLE, because convert_to() is: as IMMUTABLE functions they would not be inlined.
 create function tenantry_private.bound_bytes(column_id uuid, header bytea, owner text, pk bytea)
 returns bytea
-language sql immutable parallel safe
+language sql stable parallel safe
 return '\x74656e616e7472792f76312f76616c7565'::bytea || header || uuid_send(column_id)
     || int4send(octet_length(convert_to(owner, 'UTF8'))) || convert_to(owner, 'UTF8') || pk;
 
@@ -57,7 +62,7 @@ comment on function tenantry_private.is_ours(bytea, bytea) is 'Whether this data
 
 create function tenantry_private.is_for(bytes bytea, tag_key bytea, column_id uuid, owner text, pk bytea)
 returns boolean
-language sql immutable parallel safe
+language sql stable parallel safe
 return sha256(substr(bytes, octet_length(bytes) - 31))
      = sha256(tenantry_private.hmac_sha256(
          tenantry_private.bound_bytes(column_id, substr(bytes, 1, 5), owner, pk) || substr(bytes, 6, octet_length(bytes) - 37), tag_key));
@@ -70,12 +75,12 @@ language plpgsql volatile
 as $$
 #print_strict_params off
 declare
-  head constant bytea := '\x01'::bytea || int4send(number) || tenantry_private.random_bytes(8);
-  iv   constant bytea := substr(head, 6) || substr(tenantry_private.hmac_sha256('\x74656e616e7472792f76312f6f726967696e'::bytea || head, tag_key), 1, 8);
+  head constant bytea := '\x01'::bytea || int4send(number);
+  salt constant bytea := tenantry_private.random_bytes(8);
+  iv   constant bytea := salt || substr(tenantry_private.hmac_sha256('\x74656e616e7472792f76312f6f726967696e'::bytea || head || salt, tag_key), 1, 8);
   body constant bytea := iv || tenantry_private.aes_encrypt(plain, data_key, iv);
 begin
-  return substr(head, 1, 5) || body
-      || tenantry_private.hmac_sha256(tenantry_private.bound_bytes(column_id, substr(head, 1, 5), owner, pk) || body, tag_key);
+  return head || body || tenantry_private.hmac_sha256(tenantry_private.bound_bytes(column_id, head, owner, pk) || body, tag_key);
 end
 $$;
 
@@ -112,8 +117,27 @@ $$;
 
 comment on function tenantry_private.key_on_ring(bytea, bytea) is 'The key of a number on an opened ring; null if it is not there.';
 
--- What views and accessors call for every row. The usual case, the newest key, is gone through in as few expressions as it
--- takes: each costs as much as a hash. A text, or bytes, differ in two places, so both come from one text.
+-- IMMUTABLE is not what it is, but what makes PL/pgSQL ask for it once a session and keep the answer in its plan: a look
+-- into the tables costs as much as opening a value. So what holds by it holds, and what does not is looked up and judged
+-- anew: keys that were changed since cost time, never a wrong answer.
+create function tenantry_private.current_signer(for_rings boolean)
+returns bytea
+language plpgsql immutable parallel safe
+as $$
+#print_strict_params off
+declare
+  secret  constant bytea := (select k.secret from tenantry_private.signing_keys k order by k.created_at desc limit 1);
+  tag_key constant bytea := (select t.secret from tenantry_private.tag_keys t);
+begin
+  return secret || tenantry_private.expanded(secret, 'tenantry/v1/ring') || tag_key;
+end
+$$;
+
+comment on function tenantry_private.current_signer(boolean) is 'What opening a value with a ring takes, as of some moment of the session: the key that signs, the one that encrypts rings, the tag key.';
+
+-- What views and accessors call for every row. The usual case, keys of this session and the newest data key, is gone through
+-- in as few expressions as it takes: each costs as much as a hash. A text, or bytes, differ in two places, so both come
+-- from one text.
 do $open$
 declare
   variant record;
@@ -137,35 +161,52 @@ begin
       as %4$L $sql$, variant.name, variant.given, variant.result, format($body$
 #print_strict_params off
 declare
+  given   constant bytea := convert_to(ring, 'UTF8');
+  bytes   constant bytea := tenantry_private.shaped(value);
+  keys    constant bytea := tenantry_private.current_signer(true);
   field   text[];
   signer  bytea;
   content bytea;
-  bytes   bytea;
   key     bytea;
 begin
-  if ring is null or value is null then
-    return null;
-  end if;
-  field  := string_to_array(substr(ring, 69), E'\x1f');
-  signer := (select k.secret from tenantry_private.signing_keys k where k.id = field[1]);
-  if (starts_with(ring, 'r1.')
-      and tenantry_private.same_mac(substr(ring, 4, 64),
-            tenantry_private.hmac_sha256(tenantry_private.signed_bytes('r1', substr(ring, 69), timestamptz_send(now())), signer))) is not true then
-    perform tenantry_private.refuse_value();
-  end if;
-  content := decode(field[3], 'hex');
-  content := tenantry_private.aes_decrypt(substr(content, 17), tenantry_private.expanded(signer, 'tenantry/v1/ring'), substr(content, 1, 16));
-  bytes   := tenantry_private.shaped(value);
-  if tenantry_private.is_for(bytes, substr(content, 1, 32), column_id, owner, pk) and strpos(field[4], column_id::text) = 0 then
-    key := case when substr(content, 33, 4) = substr(bytes, 2, 4) then substr(content, 37, 32)
-                else tenantry_private.key_on_ring(content, substr(bytes, 2, 4)) end;
-    if key = '\x0000000000000000000000000000000000000000000000000000000000000000' then
+  -- Both MACs at once, that of the ring and that of the value; the third field of a ring is empty where no column is audited.
+  if substr(given, octet_length(given)) = '\x1f'::bytea
+     and sha256(substr(given, 1, 68) || substr(bytes, octet_length(bytes) - 31))
+       = sha256('\x72312e'::bytea
+           || convert_to(encode(tenantry_private.hmac_sha256(
+                convert_to('r1' || E'\x1f' || current_database() || E'\x1f' || session_user || E'\x1f', 'UTF8')
+                || substr(given, 69) || timestamptz_send(now()), substr(keys, 1, 32)), 'hex') || '.', 'UTF8')
+           || tenantry_private.hmac_sha256(
+                tenantry_private.bound_bytes(column_id, substr(bytes, 1, 5), owner, pk) || substr(bytes, 6, octet_length(bytes) - 37), substr(keys, 65)))
+  then
+    content := decode(split_part(ring, E'\x1f', 2), 'hex');
+    content := tenantry_private.aes_decrypt(substr(content, 17), substr(keys, 33, 32), substr(content, 1, 16));
+  else
+    if ring is null or value is null then
       return null;
-    elsif key is not null then
-      return %s;
     end if;
-  elsif or_plain and tenantry_private.is_ours(bytes, substr(content, 1, 32)) is not true then
-    return value;
+    field  := string_to_array(substr(ring, 69), E'\x1f');
+    signer := (select k.secret from tenantry_private.signing_keys k where k.id = field[1]);
+    if (starts_with(ring, 'r1.')
+        and tenantry_private.same_mac(substr(ring, 4, 64),
+              tenantry_private.hmac_sha256(tenantry_private.signed_bytes('r1', substr(ring, 69), timestamptz_send(now())), signer))) is not true then
+      perform tenantry_private.refuse_value();
+    end if;
+    content := decode(field[2], 'hex');
+    content := tenantry_private.aes_decrypt(substr(content, 17), tenantry_private.expanded(signer, 'tenantry/v1/ring'), substr(content, 1, 16));
+    if tenantry_private.is_for(bytes, substr(content, 1, 32), column_id, owner, pk) is not true or strpos(field[3], column_id::text) > 0 then
+      if or_plain and tenantry_private.is_ours(bytes, substr(content, 1, 32)) is not true then
+        return value;
+      end if;
+      perform tenantry_private.refuse_value();
+    end if;
+  end if;
+  key := case when substr(content, 33, 4) = substr(bytes, 2, 4) then substr(content, 37, 32)
+              else tenantry_private.key_on_ring(content, substr(bytes, 2, 4)) end;
+  if key = '\x0000000000000000000000000000000000000000000000000000000000000000' then
+    return null;
+  elsif key is not null then
+    return %s;
   end if;
   perform tenantry_private.refuse_value();
 end

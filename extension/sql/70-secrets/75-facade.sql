@@ -154,6 +154,44 @@ $$;
 
 comment on function tenantry_private.drop_facade(regclass) is 'Drops the decrypting view of a table.';
 
+-- Transactions of the application may hold the table and then want the view. So neither is waited for while the other is
+-- held: both are had within a moment, or let go and tried again.
+create function tenantry_private.lock_facade(target regclass)
+returns void
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
+as $$
+declare
+  view   constant regclass := tenantry_private.facade(target);
+  before constant text     := current_setting('lock_timeout');
+begin
+  perform tenantry_private.require_admin('make decrypting views');
+  perform tenantry_private.require_declarable(target);
+  if view is null then
+    return;
+  end if;
+  for attempt in 1 .. 200 loop
+    begin
+      perform set_config('lock_timeout', '50ms', true);
+      execute format('lock table %s in access exclusive mode', view);
+      perform set_config('lock_timeout', before, true);
+      return;
+    exception
+      when lock_not_available or deadlock_detected then
+        -- Locks taken in this block are gone with it.
+        perform pg_sleep(0.02 + random() * 0.1);
+    end;
+  end loop;
+  raise exception 'other transactions have held % for too long', target
+    using errcode = '55P03', hint = 'Try again when they have ended: select pid, state, query from pg_stat_activity where xact_start < now() - interval ''10 seconds'';';
+end
+$$;
+
+comment on function tenantry_private.lock_facade(regclass) is 'Locks the decrypting view of a table, and with it the table. Error: 55P03 after about 20 seconds.';
+
 -- For the event triggers on ALTER TABLE: whoever may alter a table may have its view made anew.
 create function tenantry_private.suspend_facades(statement text)
 returns void
@@ -197,7 +235,8 @@ $$;
 comment on function tenantry_private.resume_facades() is 'Makes the decrypting views of whoever''s tables these are anew, where they are missing or not as declared.';
 
 revoke all on function tenantry_private.make_facade(regclass), tenantry_private.define_facade(regclass), tenantry_private.drop_facade(regclass),
-  tenantry_private.suspend_facades(text), tenantry_private.resume_facades() from public;
+  tenantry_private.lock_facade(regclass), tenantry_private.suspend_facades(text), tenantry_private.resume_facades() from public;
+grant execute on function tenantry_private.lock_facade(regclass) to tenantry_admin;
 grant execute on function tenantry_private.suspend_facades(text), tenantry_private.resume_facades() to tenantry_owner, tenantry_admin;
 grant execute on function tenantry_private.define_facade(regclass), tenantry_private.drop_facade(regclass) to tenantry_admin;
 

@@ -70,7 +70,7 @@ begin
         select l.*, dense_rank() over (order by l.owner) as owner_number, row_number() over (order by l.sort) as row_number
           from locked l)
       select array_agg(n.rel), array_agg(n.place), array_agg(n.value), array_agg(n.copy), array_agg(n.owner_number::integer),
-             array_agg(distinct n.owner), array_agg(n.pk), (array_agg(n.at order by n.row_number desc))[1]
+             array_agg(distinct n.owner), array_agg(n.pk), (select l.at from numbered l order by l.row_number desc limit 1)
         from numbered n $sql$,
       value, coalesce(tenantry_private.format_with('(t.%I)::text', secret.plain_column), 'null::text'),
       tenantry_private.owner_expression(declaration, 't'), tenantry_private.key_expression(secret.relation, 't'), keys, secret.relation,

@@ -234,6 +234,9 @@ declare
   planned record;
 begin
   select * into planned from tenantry_private.plan_everything(target);
+  if planned.statements is not null and not dry_run then
+    perform tenantry_private.lock_facade(target);
+  end if;
   return query select * from tenantry_private.carry_out(planned.statements, planned.locks, first_step, dry_run);
   if not dry_run then
     perform tenantry_private.confirm_table(target);
@@ -324,6 +327,9 @@ begin
     locks := locks || 'ACCESS EXCLUSIVE'::text || 'SHARE'::text;
   end if;
 
+  if not dry_run then
+    perform tenantry_private.lock_facade(target);
+  end if;
   for step, statement, lock in select * from tenantry_private.carry_out(statements, locks, 0, dry_run) loop
     last := step;
     return next;

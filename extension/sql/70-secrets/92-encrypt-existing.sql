@@ -25,6 +25,7 @@ language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 as $$
 declare
+  schema  constant name := (select n.nspname from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace where c.oid = target);
   fired   text;
   settled record;
 begin
@@ -37,7 +38,9 @@ begin
       format('They would run as tenantry_engine and take this for changes of the rows. Run: alter table %s disable trigger user; and afterwards: alter table %1$s enable trigger user; select * from tenantry.sync();', target));
   end if;
   perform tenantry_private.keep_job_place(target, working, null, 0);
-  execute format('grant usage on schema %I to tenantry_engine', (select n.nspname from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace where c.oid = target));
+  if not has_schema_privilege('tenantry_engine', schema, 'usage') then
+    execute format('grant usage on schema %I to tenantry_engine', schema);
+  end if;
   execute format('grant select, update on table %s to tenantry_engine', target);
   for settled in select * from tenantry_private.settle_table(target, 0, false) loop
     null;
@@ -92,6 +95,18 @@ $$;
 
 comment on function tenantry_private.lock_job(regclass, text) is 'One runner at a time, until unlock_job() or the end of the session. Error: 55P03.';
 
+create function tenantry_private.unlock_job(target regclass, working text)
+returns void
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform pg_advisory_unlock(hashtext('tenantry ' || target || working)::bigint);
+end
+$$;
+
+comment on function tenantry_private.unlock_job(regclass, text) is 'Lets the next runner at a job.';
+
 create procedure tenantry_private.run_job(target regclass, secret_column uuid, mode text, key_share bytea, batch_size integer, inout differing bigint default 0)
 language plpgsql
 as $$
@@ -117,7 +132,7 @@ begin
     end if;
   end loop;
   perform tenantry_private.end_job(target, mode || ' ' || secret_column);
-  perform pg_catalog.pg_advisory_unlock(pg_catalog.hashtext('tenantry ' || target || mode || ' ' || secret_column)::bigint);
+  perform tenantry_private.unlock_job(target, mode || ' ' || secret_column);
   commit;
 end
 $$;
@@ -242,11 +257,17 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   copies constant name := (select e.plain_column from tenantry_private.encrypted(target) e where e.column_id = secret_column);
+  settled record;
   index  constant text := (select i.indexrelid::regclass::text from pg_catalog.pg_index i where i.indrelid = target and i.indisprimary);
 begin
+  perform tenantry_private.lock_facade(target);
   perform tenantry_private.drop_facade(target);
-  perform tenantry_private.step_column(target, secret_column, 'sealed');
+  perform tenantry_private.move_encrypted_column(secret_column, 'sealed');
+  perform tenantry_private.define_seal(target);
   execute format('alter table %s drop column %I', target, copies);
+  for settled in select * from tenantry_private.settle_table(target, 0, false) loop
+    null;
+  end loop;
   -- Rewrites heap and TOAST without dead rows and dropped columns, and every index.
   if (select c.relkind from pg_catalog.pg_class c where c.oid = target) = 'r' then
     execute format('cluster %s using %s', target, substr(index, strpos(index, '.') + 1));
@@ -287,6 +308,7 @@ declare
   settled record;
 begin
   select e.* into secret from tenantry_private.encrypted(target) e where e.column_id = secret_column;
+  perform tenantry_private.lock_facade(target);
   perform tenantry_private.drop_facade(target);
   perform tenantry_private.move_encrypted_column(secret_column, null);
   if not exists (select from tenantry_private.encrypted(target)) then
@@ -295,6 +317,14 @@ begin
     end loop;
     execute format('revoke all on table %s from tenantry_facade', target);
     perform tenantry_private.drop_seal(target);
+  else
+    -- The condition of the trigger must not name the column any more before that is altered.
+    perform tenantry_private.define_seal(target);
+    for item in select s.* from tenantry_private.seal_triggers(target) s where not s.is_there loop
+      execute item.definition;
+      execute format('alter table %s enable always trigger %I', target, item.trigger_name);
+    end loop;
+    perform tenantry_private.note_triggers(target);
   end if;
   if secret.index_column is not null then
     execute format('alter table %s drop column %I', target, secret.index_column);

@@ -1,0 +1,334 @@
+import type pg from 'pg'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { credential, outcome, refusal } from '../extension/support/stage.js'
+import {
+  anna,
+  annaId,
+  bert,
+  bertId,
+  secretStage,
+  share,
+  type SecretStage,
+} from './support/stage.js'
+
+// A filled, live table is encrypted in steps by its ordinary owner, each of which can be undone until the scrub.
+
+let on: SecretStage
+
+beforeAll(async () => {
+  on = await secretStage()
+})
+
+afterAll(() => on.drop())
+
+const table = `
+  create table letters (
+    id int, part text, owner_id uuid not null references users, body text not null, pin varchar(10), doc jsonb, js json, raw bytea,
+    mail text, primary key (id, part));
+  select tenantry.protect('letters');
+  create table ledger (id int primary key, owner_id uuid not null references users, letter_id int);
+  select tenantry.protect('ledger')`
+
+const columns: readonly [column: string, path: string, blind: boolean][] = [
+  ['body', '{}', false],
+  ['pin', '{}', false],
+  ['doc', '{keys}', false],
+  ['js', '{}', false],
+  ['raw', '{}', false],
+  ['mail', '{}', true],
+]
+
+const count = 60
+
+beforeEach(async () => {
+  await on.setUp.query(table)
+  await on.db.admin.query(
+    `insert into letters
+     select n, 'a', case n % 2 when 0 then '${annaId}' else '${bertId}' end::uuid, 'body ' || n, 'pin ' || n,
+            jsonb_build_object('keys', jsonb_build_object('k', n), 'theme', 'dark'), json_build_object('n', n),
+            decode(lpad(to_hex(n), 4, '0'), 'hex'), 'm' || n || '@x'
+       from generate_series(1, ${count}) n`,
+  )
+})
+
+const start = async (client: Pick<pg.ClientBase, 'query'>) => {
+  for (const [column, path, blind] of columns) {
+    await client.query('select * from tenantry.encrypt_column($1, $2, $3, $4)', [
+      'letters',
+      column,
+      path,
+      blind,
+    ])
+  }
+}
+
+const move = async (to: string, client: Pick<pg.ClientBase, 'query'> = on.setUp, batch = 7) => {
+  for (const [column, path] of columns) {
+    await client.query('call tenantry.encrypt_existing($1, $2, $3, $4, $5, $6)', [
+      'letters',
+      column,
+      path,
+      to,
+      share,
+      batch,
+    ])
+  }
+}
+
+const readable = () =>
+  on.holding(
+    anna,
+    async (client) =>
+      (
+        await client.query(
+          'select id, body, pin, doc, js, raw, mail from tenant.letters order by id',
+        )
+      ).rows as Record<string, unknown>[],
+  )
+
+const plainRow = (n: number) => ({
+  id: n,
+  body: `body ${n}`,
+  pin: `pin ${n}`,
+  doc: { keys: { k: n }, theme: 'dark' },
+  js: { n },
+  raw: Buffer.from([0, n]),
+  mail: `m${n}@x`,
+})
+
+const annas = Array.from({ length: count / 2 }, (_, i) => plainRow(2 * (i + 1)))
+
+const inClear = async () =>
+  (
+    await on.stored<{ n: number }>(
+      `select count(*)::int as n from letters where body like 'body%' or pin like 'pin%' or doc::text like '%"k"%'
+          or js::text like '%"n"%' or length(raw) < 10 or mail like 'm%'`,
+    )
+  )[0]!.n
+
+const policies = async () =>
+  await on.stored(`select polname from pg_policy where polname = 'tenantry_engine'
+    union all select grantee::text from information_schema.role_table_grants where grantee = 'tenantry_engine'`)
+
+describe.each([...(['dual', 'filled', 'verified', 'switched', 'sealed'] as const)])(
+  'up to %s',
+  (step) => {
+    test('every value is readable through the view, and can be read plain again where nothing is scrubbed', async () => {
+      await start(on.setUp)
+      expect(await readable()).toEqual(annas)
+      await move(step)
+      expect(await readable()).toEqual(annas)
+      if (step !== 'dual') expect(await inClear()).toBe(0)
+      expect(await policies()).toEqual([])
+      await on.holding(anna, async (client) => {
+        await client.query(`update letters set body = 'body new' where id = 2`)
+        await client.query(
+          `insert into letters (id, part, body, mail) values (1000, 'b', 'body late', 'late@x')`,
+        )
+      })
+      const now = await readable()
+      expect(now[0]).toMatchObject({ id: 2, body: 'body new', mail: 'm2@x' })
+      expect(now.at(-1)).toMatchObject({ id: 1000, body: 'body late', mail: 'late@x' })
+
+      await move('plain')
+      const [first] = await on.stored(`select * from letters where id = 2`)
+      expect(first).toMatchObject({
+        body: 'body new',
+        pin: 'pin 2',
+        mail: 'm2@x',
+        doc: { keys: { k: 2 }, theme: 'dark' },
+      })
+      expect(await on.stored(`select from letters`)).toHaveLength(count + 1)
+      expect((await on.stored(`select body from letters where id = 1000`))[0]).toEqual({
+        body: 'body late',
+      })
+      expect(
+        await on.stored(
+          `select attname from pg_attribute where attrelid = 'letters'::regclass and attnum > 0 and not attisdropped order by attnum`,
+        ),
+      ).toEqual(
+        ['id', 'part', 'owner_id', 'body', 'pin', 'doc', 'js', 'raw', 'mail'].map((attname) => ({
+          attname,
+        })),
+      )
+      expect(
+        await on.holding(anna, (client) =>
+          outcome(client, `update letters set pin = '12345678901' where id = 2`),
+        ),
+      ).toBe('22001')
+      expect(await on.check()).toEqual([])
+      await on.db.admin.query('drop table letters, ledger; select tenantry.sync()')
+    })
+  },
+)
+
+describe('on the way', () => {
+  beforeEach(() => start(on.setUp))
+  const drop = async () => {
+    await on.db.admin.query('drop table letters, ledger cascade; select tenantry.sync()')
+  }
+
+  test('check() says that plaintexts are there still, and with which command they go', async () => {
+    const findings = await on.check()
+    expect(new Set(findings.map(({ code }) => code))).toEqual(new Set(['plaintext_copies']))
+    expect(findings).toHaveLength(columns.length)
+    await move('sealed')
+    expect(await on.check()).toEqual([])
+    await drop()
+  })
+
+  test('a difference between a value and its copy is found, and goes no further', async () => {
+    await move('filled')
+    await on.db.admin.query(`begin; set local session_replication_role = replica;
+      update letters set body_plain = 'something else' where id = 4; commit`)
+    const refused = await refusal(move('verified'))
+    expect(refused).toMatchObject({
+      code: 'TN011',
+      message: expect.stringMatching(/^1 values of .*letters\.body/) as string,
+    })
+    expect(
+      await on.stored(`select state from tenantry.encrypted_columns where column_name = 'body'`),
+    ).toEqual([{ state: 'filled' }])
+    await drop()
+  })
+
+  test('an interrupted batch goes on where it was, and a second runner is told who is at it', async () => {
+    await on.setUp.query(
+      `call tenantry.encrypt_existing('letters', 'body', to_step => 'dual', key_share => $1)`,
+      [share],
+    )
+    const runner = await on.owner.connect()
+    const { rows } = await runner.query<{ pid: number }>('select pg_backend_pid() as pid')
+    const observer = await on.db.admin.connect()
+    runner.on('error', () => undefined)
+    const running = runner.query(
+      `call tenantry.encrypt_existing('letters', 'body', to_step => 'filled', key_share => $1, batch_size => 1)`,
+      [share],
+    )
+    const ended = refusal(running)
+    for (let tries = 0; tries < 1000; tries += 1) {
+      if (
+        (await observer.query('select from tenantry_private.engine_jobs where done > 3')).rowCount
+      )
+        break
+    }
+    const second = await refusal(
+      on.setUp.query(
+        `call tenantry.encrypt_existing('letters', 'body', to_step => 'filled', key_share => $1)`,
+        [share],
+      ),
+    )
+    expect(second).toMatchObject({
+      code: '55P03',
+      message: expect.stringContaining(String(rows[0]!.pid)) as string,
+    })
+    await observer.query('select pg_terminate_backend($1)', [rows[0]!.pid])
+    expect((await ended).code).toBe('57P01')
+    observer.release()
+    const jobs = await on.stored<{ done: string }>('select done from tenantry_private.engine_jobs')
+    expect(Number(jobs[0]!.done)).toBeGreaterThan(0)
+    expect((await on.check('info')).map(({ code }) => code)).toContain('job_open')
+    await on.setUp.query(
+      `call tenantry.encrypt_existing('letters', 'body', to_step => 'switched', key_share => $1, batch_size => 7)`,
+      [share],
+    )
+    expect((await readable()).map(({ body }) => body)).toEqual(annas.map(({ body }) => body))
+    expect(await policies()).toEqual([])
+    await drop()
+  })
+
+  test('a live application reads and writes meanwhile', async () => {
+    let stop = false
+    const written = new Map<number, string>()
+    const live = async (who: typeof anna, parity: number) => {
+      const client = await on.app.connect()
+      let calls = 0
+      while (!stop) {
+        const id = 2 * Math.floor(1 + Math.random() * (count / 2)) - parity
+        const value = `body live ${calls++}`
+        await client.query('begin')
+        await client.query('select tenantry.enter($1, $2)', [credential(on.db.name, who), share])
+        await client.query('update letters set body = $1 where id = $2', [value, id])
+        const { rows } = await client.query<{ body: string }>(
+          'select body from tenant.letters where id = $1',
+          [id],
+        )
+        await client.query('commit')
+        expect(rows).toEqual([{ body: value }])
+        written.set(id, value)
+      }
+      return calls
+    }
+    const running = [live(anna, 0), live(bert, 1)]
+    try {
+      await move('sealed', on.setUp, 5)
+    } finally {
+      stop = true
+    }
+    expect(Math.min(...(await Promise.all(running)))).toBeGreaterThan(5)
+    for (const row of await readable()) {
+      expect(row.body).toBe(written.get(row.id as number) ?? `body ${row.id as number}`)
+    }
+    expect(await inClear()).toBe(0)
+    await drop()
+  })
+
+  test('triggers of the application are refused, not fired', async () => {
+    await on.setUp
+      .query(`create function touch() returns trigger language plpgsql as 'begin new.pin := null; return new; end';
+      create trigger touch before update on letters for each row execute function touch()`)
+    const refused = await refusal(move('filled'))
+    expect(refused).toMatchObject({
+      code: 'TN011',
+      hint: expect.stringContaining('disable trigger user') as string,
+    })
+    expect((await readable())[0]).toMatchObject({ pin: 'pin 2' })
+    await on.setUp.query('drop trigger touch on letters')
+    await move('filled')
+    await drop()
+  })
+})
+
+test('values that the application had encrypted are imported by a supplied function, never guessed', async () => {
+  await on.setUp.query(`create extension if not exists pgcrypto`).catch(() => undefined)
+  await on.setUp.query(`
+    create function opened_before(value text) returns text language plpgsql security definer set search_path = pg_catalog, public, pg_temp as $$
+    begin
+      if value !~ '^[0-9a-f]{32}:' then
+        return value;
+      end if;
+      return convert_from(decrypt_iv(decode(split_part(value, ':', 2), 'hex'), sha256('salt'), decode(split_part(value, ':', 1), 'hex'), 'aes-cbc'), 'UTF8');
+    end $$;
+    grant execute on function opened_before(text) to tenantry_owner`)
+  await on.db.admin
+    .query(`update letters set body = encode(iv, 'hex') || ':' || encode(encrypt_iv(convert_to(body, 'UTF8'), sha256('salt'), iv, 'aes-cbc'), 'hex')
+    from (select decode(repeat('0f', 16), 'hex') as iv) i where letters.id <= 50`)
+  const before = await on.stored('select id, body from letters order by id')
+  await on.setUp.query(
+    `select tenantry.encrypt_column('letters', 'body', import_with => 'opened_before(text)')`,
+  )
+  await on.setUp.query(
+    `call tenantry.encrypt_existing('letters', 'body', to_step => 'verified', key_share => $1)`,
+    [share],
+  )
+  const seen = await on.holding(
+    anna,
+    async (client) => (await client.query('select id, body from tenant.letters order by id')).rows,
+  )
+  expect(seen).toEqual(annas.map(({ id, body }) => ({ id, body })))
+  await on.setUp.query(
+    `call tenantry.encrypt_existing('letters', 'body', to_step => 'plain', key_share => $1)`,
+    [share],
+  )
+  expect(await on.stored('select id, body from letters order by id')).toEqual(before)
+
+  await on.setUp.query(`select tenantry.encrypt_column('letters', 'body')`)
+  await on.setUp.query(`call tenantry.encrypt_existing('letters', 'body', key_share => $1)`, [
+    share,
+  ])
+  const kept = await on.holding(
+    anna,
+    async (client) => (await client.query('select id, body from tenant.letters order by id')).rows,
+  )
+  expect(kept).toEqual(before.filter((row) => (row.id as number) % 2 === 0))
+})
