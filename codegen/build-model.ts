@@ -48,7 +48,10 @@ export function buildModel(snapshot: Snapshot, options: ModelOptions = {}): Mode
       // The one name that no object literal can give a value to.
       (name) => (name === '__proto__' ? '__proto' : convert(name)),
     )
+    const secrets = snapshot.registry.secrets.filter((secret) => same(secret, relation))
     return relation.columns.flatMap((column) => {
+      // Searched through the column it belongs to.
+      if (secrets.some(({ indexColumn }) => indexColumn === column.name)) return []
       const mapping = mapType(column.type)
       const brand = brandOf(relation, column.name)
       const kind = kinds.find((each) => each.kind === brand)
@@ -57,6 +60,7 @@ export function buildModel(snapshot: Snapshot, options: ModelOptions = {}): Mode
         mapping,
         brand: kind && kind.base === mapping.driver && !mapping.array ? kind.idType : null,
         isOwner: column.name === registered?.ownerColumn,
+        secret: secrets.find((secret) => secret.column === column.name) ?? null,
       })
       if (!model.may.select && !model.may.insert && !model.may.update) return []
       mapping.names.forEach(aliases.use)

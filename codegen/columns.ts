@@ -1,5 +1,5 @@
 import type { ColumnModel } from './model.js'
-import type { ColumnInfo, RelationInfo } from './snapshot.js'
+import type { ColumnInfo, RegisteredSecret, RelationInfo } from './snapshot.js'
 import type { TypeMapping } from './type-map.js'
 
 /** A view's column says in its comment that it is never null; the catalog cannot. */
@@ -12,12 +12,14 @@ interface ColumnContext {
   readonly brand: string | null
   /** tenantry fills the column with the owner, and keeps it. */
   readonly isOwner: boolean
+  /** Its values are sealed. */
+  readonly secret: RegisteredSecret | null
 }
 
 export function columnModel(
   relation: RelationInfo,
   column: ColumnInfo,
-  { property, mapping, brand, isOwner }: ColumnContext,
+  { property, mapping, brand, isOwner, secret }: ColumnContext,
 ): ColumnModel {
   const writable = relation.kind === 'table' || relation.kind === 'partitioned'
   const computed = column.generated !== null || column.identity === 'always' || !writable
@@ -29,7 +31,9 @@ export function columnModel(
     comment: column.comment?.replace(notNullTag, '$1') ?? null,
     // What the database fills an owner column with is its own affair.
     default: isOwner ? null : column.default,
-    origin: originOf(column, isOwner),
+    origin: secret
+      ? 'a secret: sealed in the database, decrypted only where it is selected by name'
+      : originOf(column, isOwner),
     notNull,
     optional:
       !notNull ||
@@ -37,14 +41,23 @@ export function columnModel(
       column.identity !== null ||
       mapping.hasDefault ||
       isOwner,
-    read: brand ?? nested(mapping.read, column),
-    write: brand ?? nested(mapping.write, column),
+    read: secret ? `Secret<${mapping.read}>` : (brand ?? nested(mapping.read, column)),
+    write: secret
+      ? `${mapping.write} | Secret<${mapping.write}>`
+      : (brand ?? nested(mapping.write, column)),
     driver: brand ?? nested(mapping.driver, column),
     driverWrite: brand ?? nested(mapping.driverWrite, column),
     comparable: mapping.comparable,
     array: mapping.array,
     encoding: mapping.encoding ?? null,
     readAs: mapping.readAs ?? null,
+    secret: secret && {
+      opens: secret.opens,
+      ring: secret.ring,
+      returning: secret.returning,
+      index:
+        secret.indexColumn === null ? null : { column: secret.indexColumn, id: secret.columnId },
+    },
     may: {
       select: column.privileges?.select ?? false,
       insert: !computed && (column.privileges?.insert ?? false),

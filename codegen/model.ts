@@ -82,7 +82,16 @@ export interface ColumnModel {
   readonly array: boolean
   readonly encoding: ValueEncoding | null
   readonly readAs: string | null
+  /** How it is opened and searched, where its values are sealed. */
+  readonly secret: SecretModel | null
   readonly may: { readonly select: boolean; readonly insert: boolean; readonly update: boolean }
+}
+
+export interface SecretModel {
+  readonly opens: string
+  readonly ring: string
+  readonly returning: string
+  readonly index: { readonly column: string; readonly id: string } | null
 }
 
 /** The parts of a table's generated names: `MemoriesRow`, `MemoriesInsert` … */

@@ -202,6 +202,17 @@ export interface RegistryInfo {
   readonly installed: boolean
   readonly kinds: readonly RegisteredKind[]
   readonly tables: readonly RegisteredTable[]
+  readonly secrets: readonly RegisteredSecret[]
+}
+
+/** An encrypted column, or one with encrypted paths, once per column. */
+export interface RegisteredSecret extends RelationRef {
+  readonly column: string
+  readonly columnId: string
+  readonly indexColumn: string | null
+  readonly ring: string
+  readonly returning: string
+  readonly opens: string
 }
 
 export interface RegisteredKind {

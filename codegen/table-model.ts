@@ -12,8 +12,11 @@ export function tableModel(
     return found.every((column) => column?.may.select) ? (found as ColumnModel[]) : null
   }
   const primaryKey = relation.primaryKey && readable(relation.primaryKey.columns)
+  // A unique blind index is the uniqueness of what it is made from.
+  const indexed = (name: string): string =>
+    columns.find(({ secret }) => secret?.index?.column === name)?.name ?? name
   const uniques = uniqueKeys(relation).flatMap((key) => {
-    const found = readable(key.columns)
+    const found = readable(key.columns.map(indexed))
     return found ? [{ name: key.name, columns: found }] : []
   })
   const writable = relation.kind === 'table' || relation.kind === 'partitioned'

@@ -20,6 +20,30 @@ export interface SigningKey {
  * @throws TenantryError `TN_CONFIG` when it is shorter
  */
 export function deriveSigningKey(secret: string): SigningKey {
+  requireSecret(secret)
+  const key = derived(secret, 'tenantry/v1/credential')
+  const keyId = createHash('sha256').update(key).digest('base64url').slice(0, 16)
+  return { key, keyId }
+}
+
+/**
+ * Derives the application's share of the master key: HKDF-SHA-256 of the same secret under
+ * another label, so that neither key tells of the other. The database has the other share.
+ *
+ * @param secret at least 32 bytes of text, kept like a password
+ * @returns 32 bytes; what `tenantry.create_master_key` and `tenantry.enter` get
+ * @throws TenantryError `TN_CONFIG` when the secret is shorter
+ */
+export function deriveKeyShare(secret: string): Buffer {
+  requireSecret(secret)
+  return derived(secret, 'tenantry/v1/key-share')
+}
+
+function derived(secret: string, label: string): Buffer {
+  return Buffer.from(hkdfSync('sha256', secret, 'tenantry', label, 32))
+}
+
+function requireSecret(secret: string): void {
   if (typeof secret !== 'string' || Buffer.byteLength(secret) < SECRET_MIN_BYTES) {
     throw new TenantryError(
       'TN_CONFIG',
@@ -29,9 +53,6 @@ export function deriveSigningKey(secret: string): SigningKey {
       },
     )
   }
-  const key = Buffer.from(hkdfSync('sha256', secret, 'tenantry', 'tenantry/v1/credential', 32))
-  const keyId = createHash('sha256').update(key).digest('base64url').slice(0, 16)
-  return { key, keyId }
 }
 
 export interface MintOptions {

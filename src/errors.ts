@@ -7,6 +7,8 @@ export type TenantryErrorCode =
   | 'TN002' // context invalid
   | 'TN003' // context expired
   | 'TN004' // may not act for
+  | 'TN005' // key share missing, wrong or short
+  | 'TN006' // sealed value cannot be opened
   | 'TN008' // credential refused
   | 'TN009' // unknown entity
   | 'TN010' // session refused: superuser, BYPASSRLS, owner, or not allowed here
@@ -111,6 +113,10 @@ export function mapAccessorError(error: unknown): unknown {
     case '42501':
     case '44000': // WITH CHECK OPTION of a view
       return new AccessError()
+    case 'TN005':
+    case 'TN006':
+      // The server's words, which never quote a value; no `cause`, whose fields could.
+      return new TenantryError(error.code, error.message, { hint: error.hint })
     default:
       return error
   }

@@ -6,7 +6,7 @@ export {
   ZeroRowsError,
   type TenantryErrorCode,
 } from './errors.js'
-export { deriveSigningKey, mintCredential, type SigningKey } from './credential.js'
+export { deriveKeyShare, deriveSigningKey, mintCredential, type SigningKey } from './credential.js'
 export { identity, parseEntity, type Entity, type EntityId, type Identity } from './identity.js'
 export { tenantry, type AsOptions, type Tenantry } from './runtime/tenantry.js'
 export type { TenantryOptions } from './runtime/options.js'

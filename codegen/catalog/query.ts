@@ -14,13 +14,13 @@ export const pinnedSettings = `
 
 /** Are tenantry's registry views there, may they be read, and does the role exist? */
 export const probeSql = `
-  select count(*) = 2                                                 as registry,
+  select count(*) = 3                                                 as registry,
          coalesce(bool_and(has_schema_privilege(c.relnamespace, 'USAGE')
                            and has_table_privilege(c.oid, 'SELECT')), true) as readable,
          $1::text is null or exists (select from pg_roles where rolname = $1::text) as role
   from pg_class as c
   join pg_namespace as n on n.oid = c.relnamespace
-  where n.nspname = 'tenantry' and c.relname in ('kinds', 'tables')`
+  where n.nspname = 'tenantry' and c.relname in ('kinds', 'tables', 'encrypted_columns')`
 
 /**
  * The whole catalog as one JSON document, every array with an order of its own.

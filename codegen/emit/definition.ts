@@ -41,6 +41,9 @@ function columnLiteral(table: TableModel, column: ColumnModel): Literal {
     notNull: column.notNull || undefined,
     array: column.array || undefined,
     comparable: column.comparable ? undefined : false,
+    secret: column.secret
+      ? { ...column.secret, index: column.secret.index ?? undefined }
+      : undefined,
     select: column.may.select ? undefined : false,
     insert: table.may.insert && !column.may.insert ? false : undefined,
     update: table.may.update && !column.may.update ? false : undefined,

@@ -12,7 +12,7 @@ const runtimeTypes = [
   ...['Brand', 'BytesInput', 'Circle', 'ColumnType', 'DateInput', 'Deletes', 'DeletesById'],
   ...['Incomparable', 'Inserts', 'Interval', 'IntervalInput', 'Json', 'JsonObject'],
   ...['NumericInput', 'Point', 'Reads', 'ReadsById', 'Updates', 'UpdatesById', 'Upserts'],
-  ...['UpsertsByKey'],
+  ...['Searchable', 'Secret', 'UpsertsByKey'],
 ]
 
 /** Names the model must leave free. */

@@ -41,7 +41,8 @@ function rowInterface(table: TableModel): StatementStructures {
       .filter((column) => column.may.select)
       .map((column) => ({
         name: propertyName(column.property),
-        type: orNull(column, column.read),
+        // Without the privilege decrypt a secret reads as null.
+        type: column.secret ? `${column.read} | null` : orNull(column, column.read),
         docs: columnDocs(column),
       })),
   })
@@ -74,9 +75,14 @@ function filterInterface(table: TableModel): StatementStructures {
     docs: docs(`What a filter on ${name(table)} compares with.`),
     properties: columns.map((column) => ({
       name: propertyName(column.property),
-      type: orNull(column, column.comparable ? column.write : 'Incomparable'),
+      type: orNull(column, filterOf(column)),
     })),
   })
+}
+
+function filterOf(column: ColumnModel): string {
+  if (column.secret) return column.secret.index ? 'Searchable<string>' : 'Incomparable'
+  return column.comparable ? column.write : 'Incomparable'
 }
 
 function needsFilter(table: TableModel): boolean {
@@ -85,7 +91,8 @@ function needsFilter(table: TableModel): boolean {
 
 /** Dates, json and arrays are told apart by the runtime's types; these are not. */
 function deviating(table: TableModel): ColumnModel[] {
-  return table.columns.filter(({ may, read, write, comparable, encoding }) => {
+  return table.columns.filter(({ may, read, write, comparable, encoding, secret }) => {
+    if (secret) return may.select
     const json = encoding === 'json' || encoding === 'json[]'
     const plain = write === read || write === 'DateInput' || write === `readonly ${read}`
     return may.select && !json && !(comparable && plain)

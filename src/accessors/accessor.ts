@@ -3,6 +3,7 @@ import { ArgumentError, show } from './errors.js'
 import type { Executor, QueryRows } from './executor.js'
 import { isPlainObject } from './plain-object.js'
 import { countStatement, selectStatement, type ReadOptions, type Statement } from './read.js'
+import { Secret } from './secret.js'
 import type { Column, Table } from './table.js'
 import {
   deleteStatement,
@@ -43,7 +44,8 @@ export class TableAccessor {
   }
 
   async findMany(options: ReadOptions = {}): Promise<Row[]> {
-    return (await this.#run(selectStatement(this.#table, options, this.#call('findMany')))).rows
+    const call = this.#call('findMany')
+    return (await this.#run(selectStatement(this.#table, options, call))).rows
   }
 
   async findFirst(options: ReadOptions = {}): Promise<Row | null> {
@@ -126,7 +128,19 @@ export class TableAccessor {
   }
 
   #run(statement: Statement, execute: Executor = this.#execute): Promise<QueryRows<Row>> {
-    return uniform(execute.query<Row>(statement.text, statement.values))
+    return uniform(this.#concealed(execute.query<Row>(statement.text, statement.values)))
+  }
+
+  /** Decrypted values leave as secrets, which do not print. */
+  async #concealed(result: Promise<QueryRows<Row>>): Promise<QueryRows<Row>> {
+    const found = await result
+    for (const property of this.#table.secrets) {
+      for (const row of found.rows) {
+        const value = row[property]
+        if (value !== undefined && value !== null) row[property] = new Secret(value)
+      }
+    }
+    return found
   }
 
   /** The filter that finds one row. */

@@ -37,9 +37,23 @@ export interface ColumnDefinition {
   readonly array?: true
   /** False for a type without equality: only null tests make sense. */
   readonly comparable?: false
+  /** Its values are sealed in the database. */
+  readonly secret?: SecretDefinition
   readonly select?: false
   readonly insert?: false
   readonly update?: false
+}
+
+/** How a sealed column is opened and searched; the database says it, in its own expressions. */
+export interface SecretDefinition {
+  /** The expression that opens the column of the alias `t`, with the ring as `$ring$`. */
+  readonly opens: string
+  /** What to put for `$ring$` in a query: the keys, fetched once. */
+  readonly ring: string
+  /** What to put for it in a RETURNING clause. */
+  readonly returning: string
+  /** Its blind index, if it has one: a column, and the id to ask it by. */
+  readonly index?: { readonly column: string; readonly id: string }
 }
 
 export interface SchemaDefinition {

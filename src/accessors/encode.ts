@@ -1,4 +1,5 @@
 import { ArgumentError, show } from './errors.js'
+import { plain } from './secret.js'
 import type { Column } from './table.js'
 import type { Circle, Point } from './values.js'
 
@@ -6,7 +7,8 @@ import type { Circle, Point } from './values.js'
  * Turns a value into what node-postgres may be trusted to send. It does well with most; it would
  * write a JavaScript array into a json column as an SQL array, and a point as JSON.
  */
-export function encode(column: Column, value: unknown, call: string): unknown {
+export function encode(column: Column, given: unknown, call: string): unknown {
+  const value = plain(given)
   switch (column.encoding) {
     case undefined:
       return value

@@ -1,6 +1,7 @@
 export type {
   ColumnDefinition,
   SchemaDefinition,
+  SecretDefinition,
   TableDefinition,
   UniqueDefinition,
   ValueEncoding,
@@ -8,6 +9,7 @@ export type {
 export { ArgumentError } from './errors.js'
 export type { Executor, QueryRows } from './executor.js'
 export type { ColumnType } from './kysely-types.js'
+export { Secret, secret } from './secret.js'
 export { defineSchema } from './schema.js'
 export type { AccessorsOf, GeneratedSchema, TenantrySchema } from './schema.js'
 export type {
@@ -21,8 +23,10 @@ export type {
   Inserts,
   NullTest,
   OrderKey,
+  DefaultKeys,
   Reads,
   ReadsById,
+  Searchable,
   Selection,
   Target,
   Updates,

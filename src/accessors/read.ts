@@ -1,5 +1,5 @@
 import { ArgumentError, show } from './errors.js'
-import { columnOf, selectList, type Table } from './table.js'
+import { columnOf, selectedColumns, type Table } from './table.js'
 import { whereClause } from './where.js'
 
 /** A statement with its bind parameters. */
@@ -19,7 +19,9 @@ export interface ReadOptions {
 
 export function selectStatement(table: Table, options: ReadOptions, call: string): Statement {
   const values: unknown[] = []
-  const list = selectList(table, options.select, call)
+  const list = selectedColumns(table, options.select, call)
+    .map((column) => column.output)
+    .join(', ')
   const text =
     `select ${list} from ${table.sql} as t` +
     whereClause(table, options.where, values, call) +
@@ -45,6 +47,9 @@ function orderClause(table: Table, orderBy: unknown, call: string): string {
         ? key.slice(1)
         : null
     const column = columnOf(table, descending ?? key, call)
+    if (column.secret) {
+      throw new ArgumentError(call, `${show(column.property)} is sealed and has no order`)
+    }
     return descending === null ? column.qualified : `${column.qualified} desc`
   })
   return keys.length > 0 ? ` order by ${keys.join(', ')}` : ''

@@ -1,4 +1,9 @@
-import type { ColumnDefinition, TableDefinition, ValueEncoding } from './definition.js'
+import type {
+  ColumnDefinition,
+  SecretDefinition,
+  TableDefinition,
+  ValueEncoding,
+} from './definition.js'
 import { ArgumentError, show } from './errors.js'
 import { quote } from './identifier.js'
 
@@ -11,6 +16,10 @@ export interface Column {
   readonly qualified: string
   /** As an entry of a select list or a RETURNING clause, named by its property. */
   readonly output: string
+  /** The same in a RETURNING clause. */
+  readonly returned: string
+  /** Its values are sealed. */
+  readonly secret: SecretDefinition | undefined
   readonly encoding: ValueEncoding | undefined
   readonly notNull: boolean
   readonly array: boolean
@@ -26,9 +35,11 @@ export interface Table {
   /** Schema-qualified and quoted: no search_path can point it elsewhere. */
   readonly sql: string
   readonly columns: ReadonlyMap<string, Column>
-  /** The select list of all readable columns. */
-  readonly all: string
+  /** What a call returns unless told otherwise: all readable columns but secrets. */
+  readonly all: readonly Column[]
   readonly selectable: ReadonlySet<string>
+  /** Properties whose values are secrets. */
+  readonly secrets: readonly string[]
   readonly primaryKey: readonly Column[]
   readonly uniques: ReadonlyMap<string, readonly Column[]>
 }
@@ -48,8 +59,9 @@ export function prepareTable(definition: TableDefinition): Table {
     label,
     sql: `${quote(definition.schema)}.${quote(definition.name)}`,
     columns,
-    all: outputs([...selectable].map((name) => columns.get(name)!)),
+    all: [...selectable].map((name) => columns.get(name)!).filter(({ secret }) => !secret),
     selectable,
+    secrets: [...columns.values()].flatMap(({ secret, property }) => (secret ? [property] : [])),
     primaryKey: named(definition.primaryKey ?? []),
     uniques: new Map((definition.uniques ?? []).map((key) => [key.name, named(key.columns)])),
   }
@@ -59,12 +71,20 @@ function prepareColumn(definition: ColumnDefinition): Column {
   const property = definition.as ?? definition.name
   const sql = quote(definition.name)
   const qualified = `t.${sql}`
-  const read = definition.readAs ? `${qualified}::${definition.readAs}` : qualified
+  const { secret } = definition
+  const cast = (read: string): string =>
+    definition.readAs ? `${read}::${definition.readAs}` : read
+  // A replacement text would give `$` a meaning, and a name may hold one.
+  const opened = (ring: string): string => secret!.opens.replaceAll('$ring$', () => ring)
+  const named = (read: string): string =>
+    secret || definition.readAs || definition.as ? `${read} as ${quote(property)}` : read
   return {
     property,
     sql,
     qualified,
-    output: definition.readAs || definition.as ? `${read} as ${quote(property)}` : read,
+    output: named(cast(secret ? opened(`(select ${secret.ring})`) : qualified)),
+    returned: named(cast(secret ? opened(secret.returning) : qualified)),
+    secret,
     encoding: definition.encoding,
     notNull: definition.notNull ?? false,
     array: definition.array ?? false,
@@ -85,21 +105,19 @@ export function columnOf(
   throw new ArgumentError(call, `${show(table.label)} has no column ${show(property)}`)
 }
 
-/** The select list or RETURNING list of a call. */
-export function selectList(table: Table, select: readonly unknown[] | undefined, call: string) {
+/** The columns that a call returns. */
+export function selectedColumns(
+  table: Table,
+  select: readonly unknown[] | undefined,
+  call: string,
+): readonly Column[] {
   if (select === undefined) return table.all
   if (!Array.isArray(select) || select.length === 0) {
     throw new ArgumentError(call, 'select takes an array with at least one column')
   }
-  return outputs(
-    select.map((name) => {
-      const column = columnOf(table, name, call)
-      if (table.selectable.has(column.property)) return column
-      throw new ArgumentError(call, `the column ${show(name)} may not be read`)
-    }),
-  )
-}
-
-function outputs(columns: readonly Column[]): string {
-  return columns.map((column) => column.output).join(', ')
+  return select.map((name) => {
+    const column = columnOf(table, name, call)
+    if (table.selectable.has(column.property)) return column
+    throw new ArgumentError(call, `the column ${show(name)} may not be read`)
+  })
 }

@@ -1,3 +1,4 @@
+import type { Secret } from './secret.js'
 import type { DateInput, JsonObject } from './values.js'
 
 /** Property names of a row that are strings, as all generated ones are. */
@@ -20,6 +21,16 @@ export interface Incomparable {
   readonly incomparable: never
 }
 
+/** In a filter type: the column is sealed and has a blind index, so equality finds it. */
+export interface Searchable<V> {
+  readonly searchable: V
+}
+
+/** What a call returns unless told otherwise: secrets are decrypted only where they are named. */
+export type DefaultKeys<Row extends object> = {
+  [C in keyof Row]-?: [NonNullable<Row[C]>] extends [Secret<unknown>] ? never : C
+}[keyof Row]
+
 /** Json admits objects with any key; no other column type does. */
 type IsJson<V> = [JsonObject] extends [V extends readonly (infer E)[] ? E : V] ? true : false
 
@@ -27,8 +38,9 @@ type IsJson<V> = [JsonObject] extends [V extends readonly (infer E)[] ? E : V] ?
 type Operand<V> = V extends Date ? DateInput : V extends readonly (infer E)[] ? readonly E[] : V
 
 /** What may stand for a column in `where`. */
-export type Condition<V> =
-  true extends IsJson<NonNullable<V>>
+export type Condition<V> = [NonNullable<V>] extends [Searchable<infer S>]
+  ? S | Secret<S> | NullTest<V>
+  : true extends IsJson<NonNullable<V>>
     ? NullTest<V>
     : [NonNullable<V>] extends [Incomparable]
       ? NullTest<V>
@@ -43,9 +55,10 @@ export type Where<Filter extends object> = {
 }
 
 /** A column, or `-column` for descending. */
-export type OrderKey<Row extends object> = Name<Row> | `-${Name<Row>}`
+export type OrderKey<Row extends object> =
+  (DefaultKeys<Row> & string) | `-${DefaultKeys<Row> & string}`
 
-/** Which columns a call returns; all of them unless told otherwise. */
+/** Which columns a call returns; all of them but secrets unless told otherwise. */
 export interface Selection<K extends PropertyKey> {
   readonly select?: readonly K[]
 }
@@ -77,11 +90,11 @@ export type Target<Filter extends object> =
 /** The calls of a table the application may read. */
 export interface Reads<Row extends object, Filter extends object = Row> {
   /** The rows that match, in the asked order. */
-  findMany<const K extends keyof Row = keyof Row>(
+  findMany<const K extends keyof Row = DefaultKeys<Row>>(
     options?: FindMany<Row, Filter, K>,
   ): Promise<Pick<Row, K>[]>
   /** The first row that matches, or null. */
-  findFirst<const K extends keyof Row = keyof Row>(
+  findFirst<const K extends keyof Row = DefaultKeys<Row>>(
     options?: FindFirst<Row, Filter, K>,
   ): Promise<Pick<Row, K> | null>
   /** How many rows match. */
@@ -91,7 +104,7 @@ export interface Reads<Row extends object, Filter extends object = Row> {
 /** … with a primary key: `Id` is its value, or an object of its values when it has several columns. */
 export interface ReadsById<Row extends object, Id> {
   /** The row with this primary key, or null when there is none for this identity. */
-  findById<const K extends keyof Row = keyof Row>(
+  findById<const K extends keyof Row = DefaultKeys<Row>>(
     id: Id,
     options?: Selection<K>,
   ): Promise<Pick<Row, K> | null>
@@ -100,12 +113,12 @@ export interface ReadsById<Row extends object, Id> {
 /** The calls of a table the application may insert into. */
 export interface Inserts<Row extends object, Insert extends object> {
   /** Inserts one row and returns it as stored. */
-  insert<const K extends keyof Row = keyof Row>(
+  insert<const K extends keyof Row = DefaultKeys<Row>>(
     values: Insert,
     options?: Selection<K>,
   ): Promise<Pick<Row, K>>
   /** Inserts all rows or none, and returns them as stored, in the order given. */
-  insertMany<const K extends keyof Row = keyof Row>(
+  insertMany<const K extends keyof Row = DefaultKeys<Row>>(
     rows: readonly Insert[],
     options?: Selection<K>,
   ): Promise<Pick<Row, K>[]>
@@ -119,7 +132,7 @@ export interface Updates<Update extends object, Filter extends object> {
 
 export interface UpdatesById<Row extends object, Update extends object, Id> {
   /** Changes one row and returns it; throws when there is none for this identity. */
-  updateById<const K extends keyof Row = keyof Row>(
+  updateById<const K extends keyof Row = DefaultKeys<Row>>(
     id: Id,
     set: Update,
     options?: Selection<K>,
@@ -132,7 +145,7 @@ export interface Upserts<Row extends object, Insert extends object, Unique exten
    * Inserts the row, or updates the one it collides with: on the primary key unless `onConflict`
    * names another unique constraint or index. `update` narrows what an existing row takes over.
    */
-  upsert<const K extends keyof Row = keyof Row>(
+  upsert<const K extends keyof Row = DefaultKeys<Row>>(
     values: Insert,
     options?: Selection<K> & {
       readonly onConflict?: Unique
@@ -144,7 +157,7 @@ export interface Upserts<Row extends object, Insert extends object, Unique exten
 /** … without a primary key an upsert can land on: the unique key has to be named. */
 export interface UpsertsByKey<Row extends object, Insert extends object, Unique extends string> {
   /** Inserts the row, or updates the one it collides with on the unique key `onConflict`. */
-  upsert<const K extends keyof Row = keyof Row>(
+  upsert<const K extends keyof Row = DefaultKeys<Row>>(
     values: Insert,
     options: Selection<K> & {
       readonly onConflict: Unique

@@ -1,5 +1,7 @@
 import { encode } from './encode.js'
+import type { SecretDefinition } from './definition.js'
 import { ArgumentError, show } from './errors.js'
+import { quote } from './identifier.js'
 import { isPlainObject } from './plain-object.js'
 import { columnOf, type Column, type Table } from './table.js'
 
@@ -59,12 +61,34 @@ function test(
   call: string,
 ): string {
   assertComparable(column, call)
+  if (column.secret) return search(column, column.secret, operator, operand, values, call)
   values.push(encode(column, operand, call))
   return `${column.qualified} ${operator} $${values.length}`
 }
 
+/** Sealed values are found by their blind index, and by equality alone. */
+function search(
+  column: Column,
+  { index }: SecretDefinition,
+  operator: string,
+  operand: unknown,
+  values: unknown[],
+  call: string,
+): string {
+  if (!index || operator !== '=') {
+    throw new ArgumentError(
+      call,
+      `${show(column.property)} is sealed${index ? ' and found by equality alone' : ' and has no blind index'}`,
+      'Filter it by null or { not: null }; a blind index comes from encrypt_column(…, blind_index => true).',
+    )
+  }
+  values.push(index.id, encode(column, operand, call))
+  return `t.${quote(index.column)} = tenantry.blind_index($${values.length - 1}, $${values.length})`
+}
+
 function oneOf(column: Column, operand: unknown, values: unknown[], call: string): string {
   assertComparable(column, call)
+  if (column.secret) return search(column, column.secret, 'in', operand, values, call)
   if (!Array.isArray(operand)) {
     throw new ArgumentError(call, `in on ${show(column.property)} takes an array`)
   }

@@ -1,7 +1,8 @@
 import { encode } from './encode.js'
 import { ArgumentError, show } from './errors.js'
+import { quote } from './identifier.js'
 import type { Statement } from './read.js'
-import { columnOf, selectList, type Column, type Table } from './table.js'
+import { columnOf, selectedColumns, type Column, type Table } from './table.js'
 import { whereClause } from './where.js'
 
 /** The protocol counts bind parameters in 16 bits. */
@@ -51,7 +52,10 @@ export function upsertStatement(
     : columns.filter((column) => column.updatable && !conflict.key.includes(column))
   const set = taken.map((column) => `${column.sql} = excluded.${column.sql}`)
   if (set.length === 0) set.push(unchanged(table, conflict.key, call))
-  const key = conflict.key.map((column) => column.sql).join(', ')
+  // Equal secrets have equal blind indexes; their sealed values differ.
+  const key = conflict.key
+    .map((column) => (column.secret?.index ? quote(column.secret.index.column) : column.sql))
+    .join(', ')
   return {
     text:
       `${text} on conflict (${key}) do update set ${set.join(', ')}` +
@@ -96,7 +100,9 @@ export function returningClause(
   select: readonly unknown[] | undefined,
   call: string,
 ): string {
-  const list = selectList(table, select, call)
+  const list = selectedColumns(table, select, call)
+    .map((column) => column.returned)
+    .join(', ')
   return list && ` returning ${list}`
 }
 

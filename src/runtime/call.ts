@@ -49,6 +49,7 @@ export function call(runtime: Runtime, request: Call, done: Callback): void {
     runtime.transport({ client, state, spec, opening }, (error, result, contextFailed) => {
       if (!error) return done(null, result)
       noteError(client, state, error)
+      runtime.contexts.noteError(error)
       if (!contextFailed) return done(error)
       if (mayRetry && enter && context?.kept && isRefused(error)) {
         // The group was one transaction and nothing of it ran, so a second try is safe.

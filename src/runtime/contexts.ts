@@ -1,4 +1,4 @@
-import { deriveSigningKey, mintCredential } from '../credential.js'
+import { deriveKeyShare, deriveSigningKey, mintCredential } from '../credential.js'
 import { contextError, TenantryError } from '../errors.js'
 import { identityKey, type Identity } from '../identity.js'
 import { statementFrame } from './frames.js'
@@ -19,7 +19,7 @@ export interface ContextStatement {
 
 /** Where context statements come from. */
 export interface Contexts {
-  /** Whether `statement` can be called: the audience is known. */
+  /** Whether `statement` can be called: the audience is known, and whether a key share is wanted. */
   readonly ready: boolean
   /** Asks the database for its audience, once per pool. */
   prepare(client: RawClient): Promise<void>
@@ -27,11 +27,15 @@ export interface Contexts {
   statement(who: Identity): ContextStatement
   /** Forgets what is kept for `who`, after the database refused it. */
   forget(who: Identity): void
+  /** Hears of every error: one that says that the key share is missing has it asked about again. */
+  noteError(error: unknown): void
 }
 
 export interface ContextOptions {
   secret: string
   audience: string | undefined
+  /** Whether to bring the key share; undefined: as the database wants. */
+  keyShare?: boolean | undefined
   /** Seconds a credential lives. */
   credentialTtl: number
   /** Seconds a pass may be used again; 0: enter anew each time. */
@@ -39,7 +43,9 @@ export interface ContextOptions {
 }
 
 const ENTER = 'select tenantry.enter($1)'
+const ENTER_WITH_SHARE = 'select tenantry.enter($1, $2)'
 const ENTER_FOR_PASS = 'select tenantry_private.enter_for_pass($1, $2)'
+const ENTER_FOR_PASS_WITH_SHARE = 'select tenantry_private.enter_for_pass($1, $2, $3)'
 const REMEMBERED = 10_000
 
 /**
@@ -49,9 +55,11 @@ const REMEMBERED = 10_000
  */
 export function contexts(options: ContextOptions): Contexts {
   const signing = deriveSigningKey(options.secret)
+  // As text, the form in which all parameters of the context statement travel.
+  const share = `\\x${deriveKeyShare(options.secret).toString('hex')}`
   const { contextTtl, credentialTtl } = options
-  const cache = new LruMap<string, { statement: ContextStatement; until: number }>(REMEMBERED)
-  let { audience } = options
+  let cache = new LruMap<string, { statement: ContextStatement; until: number }>(REMEMBERED)
+  let { audience, keyShare } = options
   let pending: Promise<void> | undefined
 
   const mint = (who: Identity, lifetime: number): string => {
@@ -69,10 +77,11 @@ export function contexts(options: ContextOptions): Contexts {
 
   const prepare = (client: RawClient): Promise<void> => {
     // Somebody else asks already; should their connection fail, this one may do better.
-    if (pending) return pending.catch(() => (audience === undefined ? prepare(client) : undefined))
-    pending = fetchAudience(client)
-      .then((name) => {
-        audience = name
+    if (pending) return pending.catch(() => (ready() ? undefined : prepare(client)))
+    pending = fetchWishes(client)
+      .then((wishes) => {
+        audience ??= wishes.audience
+        keyShare ??= wishes.keyShare
       })
       .finally(() => {
         pending = undefined
@@ -80,9 +89,13 @@ export function contexts(options: ContextOptions): Contexts {
     return pending
   }
 
+  const ready = (): boolean => audience !== undefined && keyShare !== undefined
+  const enter = (credential: string): ContextStatement =>
+    keyShare ? statementOf(ENTER_WITH_SHARE, [credential, share]) : statementOf(ENTER, [credential])
+
   return {
     get ready() {
-      return audience !== undefined
+      return ready()
     },
     prepare,
     statement(who) {
@@ -97,7 +110,10 @@ export function contexts(options: ContextOptions): Contexts {
       }
       // A pass ends with the credential it was given for, so that one is made to outlast it.
       const credential = mint(who, Math.max(credentialTtl, contextTtl + 10))
-      return statementOf(ENTER_FOR_PASS, [credential, String(contextTtl)], (pass) =>
+      const [text, values] = keyShare
+        ? [ENTER_FOR_PASS_WITH_SHARE, [credential, String(contextTtl), share]]
+        : [ENTER_FOR_PASS, [credential, String(contextTtl)]]
+      return statementOf(text, values, (pass) =>
         // Counted from before the request, so that it ends here before it ends there.
         remember(key, enter(pass), now, contextTtl),
       )
@@ -105,17 +121,23 @@ export function contexts(options: ContextOptions): Contexts {
     forget(who) {
       cache.delete(identityKey(who))
     },
+    noteError(error) {
+      // The database got its master key after this pool began.
+      if (options.keyShare !== undefined || keyShare !== false || codeOf(error) !== 'TN005') return
+      keyShare = undefined
+      cache = new LruMap(REMEMBERED)
+    },
   }
 }
 
 /** What ended early, was voided by an admin, or was signed under an older key. */
 export function isRefused(error: unknown): boolean {
-  const code = (error as { code?: unknown } | undefined)?.code
+  const code = codeOf(error)
   return code === 'TN002' || code === 'TN003' || code === 'TN008'
 }
 
-function enter(credential: string): ContextStatement {
-  return statementOf(ENTER, [credential])
+function codeOf(error: unknown): unknown {
+  return (error as { code?: unknown } | undefined)?.code
 }
 
 function statementOf(
@@ -133,14 +155,15 @@ function statementOf(
   }
 }
 
-async function fetchAudience(client: RawClient): Promise<string> {
+async function fetchWishes(client: RawClient): Promise<{ audience: string; keyShare: boolean }> {
   try {
     const { rows } = await client.query({
-      text: 'select tenantry.audience()',
+      text: 'select tenantry.audience(), tenantry.wants_key_share()',
       rowMode: 'array',
       queryMode: 'extended',
     })
-    return String((rows as unknown as unknown[][])[0]?.[0])
+    const [audience, keyShare] = (rows as unknown as unknown[][])[0] ?? []
+    return { audience: String(audience), keyShare: keyShare === true }
   } catch (error) {
     throw contextError(error)
   }

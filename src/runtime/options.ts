@@ -9,6 +9,12 @@ export interface TenantryOptions<A extends object = object> {
   secret: string | undefined
   /** The value exported by the generated file; gives sessions their accessors. */
   schema?: TenantrySchema<A> | undefined
+  /**
+   * Whether each transaction brings the application's share of the master key, made from `secret`,
+   * so that encrypted columns can be read and written. Default: asked from the database with its
+   * audience, and again after an error that says that the share is missing.
+   */
+  keyShare?: boolean | undefined
   /** What credentials are made out to. Default: asked from the database once, by the first call. */
   audience?: string | undefined
   /**
@@ -51,6 +57,7 @@ export interface ResolvedOptions<A extends object> {
   secret: string
   schema: TenantrySchema<A> | undefined
   audience: string | undefined
+  keyShare: boolean | undefined
   contextTtl: number
   credentialTtl: number
   preparedStatements: boolean
@@ -68,6 +75,7 @@ export function resolveOptions<A extends object>(options: TenantryOptions<A>): R
     secret: stated(options.secret),
     schema: options.schema,
     audience: options.audience,
+    keyShare: options.keyShare,
     contextTtl: integer('contextTtl', options.contextTtl ?? 0, 0, 300),
     credentialTtl: integer('credentialTtl', options.credentialTtl ?? 60, 5, 3600),
     preparedStatements: options.preparedStatements ?? false,

@@ -41,6 +41,7 @@ const columns: readonly [column: string, path: string, blind: boolean][] = [
 const count = 60
 
 beforeEach(async () => {
+  await on.db.admin.query('drop table if exists letters, ledger cascade; select tenantry.sync()')
   await on.setUp.query(table)
   await on.db.admin.query(
     `insert into letters
@@ -106,6 +107,12 @@ const inClear = async () =>
     )
   )[0]!.n
 
+/** Asks again until there is a row. */
+const until = async (ask: () => Promise<{ rowCount: number | null }>) => {
+  for (let tries = 0; tries < 2000; tries += 1) if ((await ask()).rowCount) return
+  throw new Error('it did not come about')
+}
+
 const policies = async () =>
   await on.stored(`select polname from pg_policy where polname = 'tenantry_engine'
     union all select grantee::text from information_schema.role_table_grants where grantee = 'tenantry_engine'`)
@@ -157,24 +164,18 @@ describe.each([...(['dual', 'filled', 'verified', 'switched', 'sealed'] as const
         ),
       ).toBe('22001')
       expect(await on.check()).toEqual([])
-      await on.db.admin.query('drop table letters, ledger; select tenantry.sync()')
     })
   },
 )
 
 describe('on the way', () => {
   beforeEach(() => start(on.setUp))
-  const drop = async () => {
-    await on.db.admin.query('drop table letters, ledger cascade; select tenantry.sync()')
-  }
-
   test('check() says that plaintexts are there still, and with which command they go', async () => {
     const findings = await on.check()
     expect(new Set(findings.map(({ code }) => code))).toEqual(new Set(['plaintext_copies']))
     expect(findings).toHaveLength(columns.length)
     await move('sealed')
     expect(await on.check()).toEqual([])
-    await drop()
   })
 
   test('a difference between a value and its copy is found, and goes no further', async () => {
@@ -189,7 +190,6 @@ describe('on the way', () => {
     expect(
       await on.stored(`select state from tenantry.encrypted_columns where column_name = 'body'`),
     ).toEqual([{ state: 'filled' }])
-    await drop()
   })
 
   test('an interrupted batch goes on where it was, and a second runner is told who is at it', async () => {
@@ -206,12 +206,15 @@ describe('on the way', () => {
       [share],
     )
     const ended = refusal(running)
-    for (let tries = 0; tries < 1000; tries += 1) {
-      if (
-        (await observer.query('select from tenantry_private.engine_jobs where done > 3')).rowCount
-      )
-        break
-    }
+    // Once it has begun, it is held at one of the last rows.
+    await until(() => observer.query('select from tenantry_private.engine_jobs'))
+    await observer.query('begin')
+    await observer.query('select from letters where id = 59 for update')
+    await until(() =>
+      observer.query(`select from pg_stat_activity where pid = $1 and wait_event_type = 'Lock'`, [
+        rows[0]!.pid,
+      ]),
+    )
     const second = await refusal(
       on.setUp.query(
         `call tenantry.encrypt_existing('letters', 'body', to_step => 'filled', key_share => $1)`,
@@ -224,6 +227,7 @@ describe('on the way', () => {
     })
     await observer.query('select pg_terminate_backend($1)', [rows[0]!.pid])
     expect((await ended).code).toBe('57P01')
+    await observer.query('rollback')
     observer.release()
     const jobs = await on.stored<{ done: string }>('select done from tenantry_private.engine_jobs')
     expect(Number(jobs[0]!.done)).toBeGreaterThan(0)
@@ -234,7 +238,6 @@ describe('on the way', () => {
     )
     expect((await readable()).map(({ body }) => body)).toEqual(annas.map(({ body }) => body))
     expect(await policies()).toEqual([])
-    await drop()
   })
 
   test('a live application reads and writes meanwhile', async () => {
@@ -270,7 +273,6 @@ describe('on the way', () => {
       expect(row.body).toBe(written.get(row.id as number) ?? `body ${row.id as number}`)
     }
     expect(await inClear()).toBe(0)
-    await drop()
   })
 
   test('triggers of the application are refused, not fired', async () => {
@@ -285,7 +287,6 @@ describe('on the way', () => {
     expect((await readable())[0]).toMatchObject({ pin: 'pin 2' })
     await on.setUp.query('drop trigger touch on letters')
     await move('filled')
-    await drop()
   })
 })
 
