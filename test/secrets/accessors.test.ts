@@ -7,14 +7,7 @@ import { integer, pgSchema, pgTable, text } from 'drizzle-orm/pg-core'
 import pg from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { generate } from '../../codegen/generate.js'
-import {
-  deriveKeyShare,
-  deriveSigningKey,
-  secret,
-  Secret,
-  tenantry,
-  type TenantrySchema,
-} from '../../src/index.js'
+import { deriveKeyShare, deriveSigningKey, secret, Secret, tenantry } from '../../src/index.js'
 import { withKysely } from '../../src/accessors/kysely.js'
 import type { GeneratedSchema } from '../../src/accessors/schema.js'
 import { diagnostics } from '../codegen/support/compile.js'
@@ -43,7 +36,7 @@ let schema: GeneratedSchema<{ vault: Vault }, { vault: { id: number; token: stri
 const open = (options: object = {}) =>
   tenantry(pool, {
     secret: applicationSecret,
-    schema: schema as TenantrySchema<{ vault: Vault }>,
+    schema: schema,
     ...options,
   })
 
@@ -190,7 +183,7 @@ test('the context and the query are still one round trip, on every transport', a
     ...(pool.options as object),
     max: 2,
     pipeline: true,
-  } as pg.PoolConfig)
+  })
   try {
     for (const runtime of [
       open(),
@@ -200,7 +193,7 @@ test('the context and the query are still one round trip, on every transport', a
       tenantry(pipelined, {
         secret: applicationSecret,
         transport: 'pipeline',
-        schema: schema as TenantrySchema<{ vault: Vault }>,
+        schema: schema,
       }),
     ]) {
       for (let n = 0; n < 3; n += 1) {

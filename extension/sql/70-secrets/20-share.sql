@@ -222,6 +222,15 @@ begin
   end if;
   if provider = 'session' then
     perform tenantry_private.record_key_provider(provider);
+    if (select r.rolsuper from pg_catalog.pg_roles r where r.rolname = current_user) then
+      -- The path goes, and with it the superuser's function.
+      create or replace function tenantry_private.key_file()
+      returns bytea
+      language sql stable
+      set search_path = pg_catalog, pg_temp
+      return null::bytea;
+      alter function tenantry_private.key_file() owner to tenantry_owner;
+    end if;
     return;
   end if;
   if not (select r.rolsuper from pg_catalog.pg_roles r where r.rolname = current_user) then

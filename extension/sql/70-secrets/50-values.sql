@@ -112,6 +112,7 @@ begin
       return substr(content, 37 + 36 * position, 32);
     end if;
   end loop;
+  return null;
 end
 $$;
 

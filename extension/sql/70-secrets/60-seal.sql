@@ -192,6 +192,7 @@ begin
     end if;
     rest := substr(rest, 5 + length);
   end loop;
+  return null;
 end
 $$;
 
