@@ -4,6 +4,7 @@ import { connectionHelp, withConnection } from './connect.js'
 import { CliError } from './errors.js'
 import { requireAdmin } from './installed.js'
 import type { Io } from './io.js'
+import { masterKeyCommands } from './master-key.js'
 import { table } from './table.js'
 
 interface KeyOptions {
@@ -17,10 +18,10 @@ interface Issuer {
   readonly registered_at: Date
 }
 
-/** `tenantry keys`: which keys may issue credentials for this database. */
+/** `tenantry keys`: which keys may issue credentials for this database, and the keys of its secrets. */
 export function keysCommand(io: Io): Command {
   const keys = new Command('keys')
-    .description('Which keys may issue credentials for a database.')
+    .description('Which keys may issue credentials for a database, and the keys of its secrets.')
     .addHelpText(
       'after',
       `
@@ -30,7 +31,8 @@ The secret itself is never sent and never printed. Several keys may stand side b
 Examples:
   TENANTRY_SECRET=… tenantry keys register
   tenantry keys list
-  tenantry keys remove 3q2-7wAAQkFz1x9Y`,
+  tenantry keys remove 3q2-7wAAQkFz1x9Y
+  TENANTRY_SECRET=… tenantry keys create         # for encrypted columns`,
     )
 
   keys
@@ -88,5 +90,6 @@ Examples:
       }),
     )
 
+  for (const command of masterKeyCommands(io)) keys.addCommand(command)
   return keys
 }
