@@ -189,6 +189,7 @@ begin
           (16, '%define_reference_check%',          'critical', 'reference_unchecked',     'foreign keys may point at rows of others'),
           (17, '%_owner_fill%',                     'warning',  'owner_unfilled',          'new rows do not take their owner from the parent'),
           (14, '%define_seal%',                     'critical', 'secret_unsealed',         'the trigger that seals secrets is not as it was made'),
+          (14, '%note_triggers%',                   'critical', 'secret_unsealed',         'the trigger that seals secrets is missing, off or changed'),
           (14, '%~tenantry_seal%',                  'critical', 'secret_unsealed',         'the trigger that seals secrets is missing, off or changed'),
           (17, '%define_facade%',                   'warning',  'facade_stale',            'the decrypting view is missing or not as declared'),
           (18, '%',                                 'warning',  'not_as_declared',         'it is not as declared')

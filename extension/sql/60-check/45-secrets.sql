@@ -72,6 +72,19 @@ begin
   end loop;
 
   for item in
+    select distinct t.tgrelid::regclass as relation
+      from pg_catalog.pg_trigger t
+     where t.tgname like '~tenantry\_seal\_%' and not t.tgisinternal and t.tgparentid = 0
+       and not exists (select from tenantry.encrypted_columns e where e.relation = t.tgrelid)
+     order by 1
+  loop
+    severity := 'critical'; code := 'secret_registry_missing'; object := item.relation;
+    problem := 'it seals secrets, and neither its declaration nor any key is here: a dump of the schema, or of some tables, does not hold them';
+    fix := 'pg_restore --data-only --schema=tenantry_private, from a full dump of the same database; then: select * from tenantry.sync();';
+    return next;
+  end loop;
+
+  for item in
     select distinct e.relation, t.tgname
       from tenantry.encrypted_columns e
       join pg_catalog.pg_trigger t on t.tgrelid = e.relation
@@ -105,4 +118,4 @@ begin
 end
 $$;
 
-comment on function tenantry_private.secret_findings() is 'Findings secret_keys_missing, plaintext_copies, seal_not_last, job_open, key_file_missing.';
+comment on function tenantry_private.secret_findings() is 'Findings secret_keys_missing, secret_registry_missing, plaintext_copies, seal_not_last, job_open, key_file_missing.';

@@ -33,9 +33,12 @@ $$;
 
 comment on function tenantry_private.sealed_ring(text, text, bytea, text, tenantry_private.signing_keys) is 'Seals a ring for this transaction: r1 to open with, w1 to seal with and with its owner in front, so that who may write but not decrypt cannot use the one for the other.';
 
+-- A session plans these queries once, perhaps while there are few keys, and would go on reading the whole table when there
+-- are many.
 create function tenantry_private.ring_content(owner text, keys tenantry_private.unlocked_key[])
 returns bytea
 language plpgsql stable
+set enable_seqscan = off
 as $$
 #print_strict_params off
 declare
@@ -84,6 +87,7 @@ comment on function tenantry_private.current_share(tenantry_private.signing_keys
 create function tenantry_private.ring_content(owner text, key_share bytea)
 returns bytea
 language plpgsql stable
+set enable_seqscan = off
 as $$
 #print_strict_params off
 declare

@@ -230,7 +230,7 @@ returns boolean
 language plpgsql stable
 as $$
 begin
-  return current_setting('tenantry.key_share', true) <> '' or tenantry_private.setting('key_provider', 'session') = 'file';
+  return coalesce(current_setting('tenantry.key_share', true), '') <> '' or tenantry_private.setting('key_provider', 'session') = 'file';
 end
 $$;
 
