@@ -19,6 +19,7 @@ begin
           union all select * from tenantry_private.table_findings()
           union all select * from tenantry_private.trigger_findings()
           union all select * from tenantry_private.function_findings()
+          union all select * from tenantry_private.logging_findings()
           union all select * from tenantry_private.secret_findings()
           union all select * from tenantry_private.kind_findings()) f
    where array_position(array['critical', 'warning', 'info'], f.severity)
