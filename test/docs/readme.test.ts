@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import pg from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { generate } from '../../codegen/generate.js'
-import { deriveSigningKey } from '../../src/credential.js'
+import { deriveKeyShare, deriveSigningKey } from '../../src/credential.js'
 import { testDatabase, type TestDatabase, type TestRole } from '../support/database.js'
 import { repositoryRoot } from '../support/repository.js'
 import { withLogin } from '../support/server/url.js'
@@ -61,6 +61,8 @@ test('a new application: declared, protected, nothing open', async () => {
 
   const key = deriveSigningKey(secret)
   await db.admin.query('select tenantry.register_issuer($1, $2)', [key.keyId, key.key])
+  await db.admin.query('select tenantry.create_master_key($1)', [deriveKeyShare(secret)])
+  for (const block of blocksRunBy('secrets')) await db.admin.query(block.text)
   expect((await db.admin.query('select * from tenantry.check()')).rows).toEqual([])
 })
 
@@ -79,19 +81,22 @@ test('the application: its own queries and accessors', async () => {
       ...blocksRunBy('app').map((block) => local(block.text)),
       'await db.end()',
       'await typed.end()',
-      'export { latest, project, projects }',
+      'export { keyed, latest, project, projects }',
     ].join('\n'),
   )
   process.env.DATABASE_URL = withLogin(db.url(), 'app_runtime', 'documented')
   process.env.TENANTRY_SECRET = secret
 
   const app = (await import(join(folder, 'app.ts'))) as {
+    keyed: { name: string; api_key: { reveal(): string } | null }
     latest: { title: string }[]
     project: { owner_id: string }
     projects: { rows: unknown[] }
   }
   expect(app.projects.rows).toEqual([])
   expect(app.project.owner_id).toBe(alice)
+  expect(app.keyed.api_key?.reveal()).toBe('sk-live-1234')
+  expect(JSON.stringify(app.keyed)).toBe('{"name":"Website","api_key":"[secret]"}')
   expect(app.latest.map((task) => task.title)).toEqual(['Draft'])
 })
 

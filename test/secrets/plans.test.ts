@@ -73,7 +73,7 @@ const queries = {
   'a join': 'select l.id, r.name from LETTERS l join rooms r on r.id = l.room_id where l.id < 5',
   'the letters of a room':
     'select l.id, r.name from rooms r join LETTERS l on l.room_id = r.id where r.id = 3 order by l.written_at limit 5',
-  'a count': 'select count(*) from LETTERS',
+  'a count': `select count(*) from LETTERS where written_at < '2026-01-01 01:00Z'`,
 } as const
 const withSecrets = (query: string) =>
   query.replace(/select (l\.)?id/, 'select $1token, $1pin, $1id')

@@ -1,6 +1,6 @@
 -- What is wrong with encrypted columns beside what sync() would do.
 create function tenantry_private.secret_state()
-returns table (relation regclass, column_name name, path text[], state text, rows_there boolean, tag_key boolean, master_key boolean, data_keys boolean)
+returns table (relation regclass, column_name name, path text[], state text, rows_there boolean, tag_key boolean, master_key boolean)
 language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
 set debug_print_parse = off
@@ -12,8 +12,7 @@ begin
   select c.relation, c.column_name, c.path, c.state,
          (select coalesce(sum(pg_relation_size(r.relation)), 0) > 0 from tenantry_private.relation_tree(c.relation) r),
          exists (select from tenantry_private.tag_keys),
-         exists (select from tenantry_private.master_keys m where m.state = 'active'),
-         exists (select from tenantry_private.data_keys)
+         exists (select from tenantry_private.master_keys m where m.state = 'active')
     from tenantry_private.encrypted_columns c
    order by c.relation::text, c.column_name, c.path;
 end
@@ -56,11 +55,6 @@ begin
       fix := case when item.rows_there
         then 'pg_restore --data-only --schema=tenantry_private, from a full dump of the same database; where its values may be lost: select tenantry.create_master_key(<the application''s share>);'
         else 'select tenantry.create_master_key(<the application''s share>);' end;
-      return next;
-    elsif item.rows_there and not item.data_keys and item.state not in ('added', 'dual') then
-      severity := 'warning'; code := 'secret_keys_missing';
-      problem := format('%I is encrypted and the table has rows, but there is no data key: if it has secrets, they cannot be opened', item.column_name);
-      fix := 'pg_restore --data-only --schema=tenantry_private, from a full dump of the same database';
       return next;
     end if;
     if item.state <> 'sealed' then

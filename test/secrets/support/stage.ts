@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import type { Entity } from '../../../src/identity.js'
+import type { TestDatabase } from '../../support/database.js'
 import {
   credential,
   inTransaction,
@@ -23,8 +24,8 @@ export interface SecretStage extends Stage {
   stored<R extends object = Record<string, unknown>>(query: string): Promise<R[]>
 }
 
-export async function secretStage(): Promise<SecretStage> {
-  const on = await ordinaryStage()
+export async function secretStage(given?: TestDatabase): Promise<SecretStage> {
+  const on = await ordinaryStage(given)
   const { admin } = on.db
   await admin.query('select tenantry.create_master_key($1)', [share])
   await on.setUp.query(`
