@@ -29,7 +29,10 @@ const table = `
   create table ledger (id int primary key, owner_id uuid not null references users, letter_id int);
   select tenantry.protect('ledger')`
 
-const columns: readonly [column: string, path: string, blind: boolean][] = [
+type Chosen = readonly (readonly [column: string, path: string, blind: boolean])[]
+
+/** One column of each type. Every step changes the table, so most tests take two of them. */
+const columns: Chosen = [
   ['body', '{}', false],
   ['pin', '{}', false],
   ['doc', '{keys}', false],
@@ -52,8 +55,10 @@ beforeEach(async () => {
   )
 })
 
-const start = async (client: Pick<pg.ClientBase, 'query'>) => {
-  for (const [column, path, blind] of columns) {
+const few: Chosen = [columns[0]!, columns.at(-1)!]
+
+const start = async (client: Pick<pg.ClientBase, 'query'>, chosen: Chosen = few) => {
+  for (const [column, path, blind] of chosen) {
     await client.query('select * from tenantry.encrypt_column($1, $2, $3, $4)', [
       'letters',
       column,
@@ -63,9 +68,9 @@ const start = async (client: Pick<pg.ClientBase, 'query'>) => {
   }
 }
 
-const move = async (to: string, client: Pick<pg.ClientBase, 'query'> = on.setUp, batch = 7) => {
-  for (const [column, path] of columns) {
-    await client.query('call tenantry.encrypt_existing($1, $2, $3, $4, $5, $6)', [
+const move = async (to: string, chosen: Chosen = few, batch = 7) => {
+  for (const [column, path] of chosen) {
+    await on.setUp.query('call tenantry.encrypt_existing($1, $2, $3, $4, $5, $6)', [
       'letters',
       column,
       path,
@@ -99,11 +104,18 @@ const plainRow = (n: number) => ({
 
 const annas = Array.from({ length: count / 2 }, (_, i) => plainRow(2 * (i + 1)))
 
-const inClear = async () =>
+const clear: Record<string, string> = {
+  body: `body like 'body%'`,
+  pin: `pin like 'pin%'`,
+  doc: `doc::text like '%"k"%'`,
+  js: `js::text like '%"n"%'`,
+  raw: 'length(raw) < 10',
+  mail: `mail like 'm%'`,
+}
+const inClear = async (chosen: Chosen = few) =>
   (
     await on.stored<{ n: number }>(
-      `select count(*)::int as n from letters where body like 'body%' or pin like 'pin%' or doc::text like '%"k"%'
-          or js::text like '%"n"%' or length(raw) < 10 or mail like 'm%'`,
+      `select count(*)::int as n from letters where ${chosen.map(([column]) => clear[column]).join(' or ')}`,
     )
   )[0]!.n
 
@@ -117,63 +129,66 @@ const policies = async () =>
   await on.stored(`select polname from pg_policy where polname = 'tenantry_engine'
     union all select grantee::text from information_schema.role_table_grants where grantee = 'tenantry_engine'`)
 
-describe.each([...(['dual', 'filled', 'verified', 'switched', 'sealed'] as const)])(
-  'up to %s',
-  (step) => {
-    test('every value is readable through the view, and can be read plain again where nothing is scrubbed', async () => {
-      await start(on.setUp)
-      expect(await readable()).toEqual(annas)
-      await move(step)
-      expect(await readable()).toEqual(annas)
-      if (step !== 'dual') expect(await inClear()).toBe(0)
-      expect(await policies()).toEqual([])
-      await on.holding(anna, async (client) => {
-        await client.query(`update letters set body = 'body new' where id = 2`)
-        await client.query(
-          `insert into letters (id, part, body, mail) values (1000, 'b', 'body late', 'late@x')`,
-        )
-      })
-      const now = await readable()
-      expect(now[0]).toMatchObject({ id: 2, body: 'body new', mail: 'm2@x' })
-      expect(now.at(-1)).toMatchObject({ id: 1000, body: 'body late', mail: 'late@x' })
-
-      await move('plain')
-      const [first] = await on.stored(`select * from letters where id = 2`)
-      expect(first).toMatchObject({
-        body: 'body new',
-        pin: 'pin 2',
-        mail: 'm2@x',
-        doc: { keys: { k: 2 }, theme: 'dark' },
-      })
-      expect(await on.stored(`select from letters`)).toHaveLength(count + 1)
-      expect((await on.stored(`select body from letters where id = 1000`))[0]).toEqual({
-        body: 'body late',
-      })
-      expect(
-        await on.stored(
-          `select attname from pg_attribute where attrelid = 'letters'::regclass and attnum > 0 and not attisdropped order by attnum`,
-        ),
-      ).toEqual(
-        ['id', 'part', 'owner_id', 'body', 'pin', 'doc', 'js', 'raw', 'mail'].map((attname) => ({
-          attname,
-        })),
+describe.each([
+  ['dual', few],
+  ['filled', few],
+  ['verified', few],
+  ['switched', columns],
+  ['sealed', few],
+] as const)('up to %s', (step, chosen) => {
+  test('every value is readable through the view, and can be read plain again where nothing is scrubbed', async () => {
+    await start(on.setUp, chosen)
+    expect(await readable()).toEqual(annas)
+    await move(step, chosen)
+    expect(await readable()).toEqual(annas)
+    if (step !== 'dual') expect(await inClear(chosen)).toBe(0)
+    expect(await policies()).toEqual([])
+    await on.holding(anna, async (client) => {
+      await client.query(`update letters set body = 'body new' where id = 2`)
+      await client.query(
+        `insert into letters (id, part, body, mail) values (1000, 'b', 'body late', 'late@x')`,
       )
-      expect(
-        await on.holding(anna, (client) =>
-          outcome(client, `update letters set pin = '12345678901' where id = 2`),
-        ),
-      ).toBe('22001')
-      expect(await on.check()).toEqual([])
     })
-  },
-)
+    const now = await readable()
+    expect(now[0]).toMatchObject({ id: 2, body: 'body new', mail: 'm2@x' })
+    expect(now.at(-1)).toMatchObject({ id: 1000, body: 'body late', mail: 'late@x' })
+
+    await move('plain', chosen)
+    const [first] = await on.stored(`select * from letters where id = 2`)
+    expect(first).toMatchObject({
+      body: 'body new',
+      pin: 'pin 2',
+      mail: 'm2@x',
+      doc: { keys: { k: 2 }, theme: 'dark' },
+    })
+    expect(await on.stored(`select from letters`)).toHaveLength(count + 1)
+    expect((await on.stored(`select body from letters where id = 1000`))[0]).toEqual({
+      body: 'body late',
+    })
+    expect(
+      await on.stored(
+        `select attname from pg_attribute where attrelid = 'letters'::regclass and attnum > 0 and not attisdropped order by attnum`,
+      ),
+    ).toEqual(
+      ['id', 'part', 'owner_id', 'body', 'pin', 'doc', 'js', 'raw', 'mail'].map((attname) => ({
+        attname,
+      })),
+    )
+    expect(
+      await on.holding(anna, (client) =>
+        outcome(client, `update letters set pin = '12345678901' where id = 2`),
+      ),
+    ).toBe('22001')
+    expect(await on.check()).toEqual([])
+  })
+})
 
 describe('on the way', () => {
   beforeEach(() => start(on.setUp))
   test('check() says that plaintexts are there still, and with which command they go', async () => {
     const findings = await on.check()
     expect(new Set(findings.map(({ code }) => code))).toEqual(new Set(['plaintext_copies']))
-    expect(findings).toHaveLength(columns.length)
+    expect(findings).toHaveLength(few.length)
     await move('sealed')
     expect(await on.check()).toEqual([])
   })
@@ -264,7 +279,7 @@ describe('on the way', () => {
     }
     const running = [live(anna, 0), live(bert, 1)]
     try {
-      await move('sealed', on.setUp, 5)
+      await move('sealed', few, 5)
     } finally {
       stop = true
     }
