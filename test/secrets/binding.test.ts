@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { outcome, refusal } from '../extension/support/stage.js'
+import { credential, inTransaction, outcome, refusal } from '../extension/support/stage.js'
 import { anna, bert, secretStage, share, type SecretStage } from './support/stage.js'
 
 // A sealed value opens in one place. Each is planted into every other by a superuser whom no trigger stops, and read as the
@@ -217,4 +217,125 @@ test('any operator on a sealed column but null tests finds nothing or raises', a
     ),
   ])
   expect(seen).toEqual([0, 0, 2, 'TN011'])
+})
+
+test('what the application writes opens as the plaintext that it is, or is refused: sealed values of other places, too', async () => {
+  const own = (await sealedValues(on)).filter(({ value }) => value !== null)
+  const foreign = await sealedValues(other)
+  const place = own.find(({ id, column, table }) => id === 1 && column === 'b' && table === 'one')!
+  const bytes = Buffer.from(place.value.slice(4), 'base64')
+  const flips = Array.from({ length: bytes.length }, (_, at) => {
+    const flipped = Buffer.from(bytes)
+    flipped[at]! ^= 1
+    return `tn1:${flipped.toString('base64')}`
+  })
+  const result = async (client: pg.Client, value: string) => {
+    const done = await outcome(client, 'update one set b = $1 where id = 1', [value])
+    if (done !== '1 rows') return done
+    const { rows } = await client.query<{ b: string }>('select b from tenant.one where id = 1')
+    return rows[0]!.b === value ? 'a plaintext' : rows[0]!.b
+  }
+  const seen = await on.holding(anna, async (client) => {
+    const results: Record<string, Set<string>> = {
+      own: new Set(),
+      foreign: new Set(),
+      flips: new Set(),
+    }
+    for (const { value } of own)
+      if (value !== place.value) results.own!.add(await result(client, value))
+    for (const { value } of foreign) results.foreign!.add(await result(client, value))
+    for (const value of flips) results.flips!.add(await result(client, value))
+    return [results, await result(client, place.value)]
+  })
+  expect(seen).toEqual([
+    {
+      own: new Set(['TN006']),
+      // No value of this database, so a plaintext that looks like one.
+      foreign: new Set(['a plaintext']),
+      // Where the origin is right still, it is one that was changed.
+      flips: new Set(['a plaintext', 'TN006']),
+    },
+    'same',
+  ])
+})
+
+test('settings of a session change nothing in what is sealed, opened and recognised', async () => {
+  const settings = [
+    'standard_conforming_strings = off',
+    'transform_null_equals = on',
+    'quote_all_identifiers = on',
+    'array_nulls = off',
+    `bytea_output = 'escape'`,
+    `datestyle = 'SQL, DMY'`,
+    `intervalstyle = 'sql_standard'`,
+    `timezone = 'Asia/Kolkata'`,
+    'search_path = pg_temp, public',
+    `xmloption = 'document'`,
+    'extra_float_digits = -15',
+    'plan_cache_mode = force_generic_plan',
+    'from_collapse_limit = 1',
+    `lc_monetary = 'C'`,
+    `plpgsql.extra_errors = 'all'`,
+    'plpgsql.print_strict_params = on',
+    `default_transaction_isolation = 'serializable'`,
+    'jit = off',
+  ]
+  for (const [index, setting] of settings.entries()) {
+    // A new session each time: functions are compiled once a session, under the settings of that moment.
+    const client = await on.app.connect()
+    await client.query(`set ${setting}`)
+    const written = `value ${index} é`
+    const enter = () =>
+      client.query('select tenantry.enter($1, $2)', [credential(on.db.name, anna), share])
+    const stored = await inTransaction(client, async () => {
+      await enter()
+      await client.query(`update public.one set a = $1, raw = $2, doc = $3 where id = 1`, [
+        written,
+        Buffer.from([0, 92, 255, index]),
+        JSON.stringify({ s: written }),
+      ])
+      const { rows } = await client.query<{ a: string; raw: Buffer; s: string }>(
+        `select a, raw, doc ->> 's' as s from tenant.one where id = 1`,
+      )
+      expect([setting, rows]).toEqual([
+        setting,
+        [{ a: written, raw: Buffer.from([0, 92, 255, index]), s: written }],
+      ])
+      return (await client.query<{ a: string }>('select a from public.one where id = 1')).rows[0]!.a
+    })
+    await client.end()
+    await on.holding(anna, async (elsewhere) => {
+      // Read and written back, it is kept: neither refused nor sealed again.
+      const { rows } = await elsewhere.query<{ a: string; b: string }>(
+        `insert into one (id, a) values (1, $1) on conflict (id) do update set a = excluded.a returning a`,
+        [stored],
+      )
+      expect([setting, rows]).toEqual([setting, [{ a: stored }]])
+      const shown = await elsewhere.query('select a from tenant.one where id = 1')
+      expect([setting, shown.rows]).toEqual([setting, [{ a: written }]])
+    })
+  }
+})
+
+test('of two versions of a key each opens its own values only, and the old one none once it is retired', async () => {
+  const before = (await sealedValues(on)).filter(({ id }) => id < 10)
+  await on.setUp.query('call tenantry.rotate_data_keys($1)', [share])
+  const now = (await sealedValues(on)).filter(({ id }) => id < 10)
+  expect(now.map(({ value }) => value)).not.toEqual(before.map(({ value }) => value))
+  const place = now[0]!
+  const old = Buffer.from(before[0]!.value.slice(4), 'base64')
+  const fresh = Buffer.from(place.value.slice(4), 'base64')
+  // The number of the other version's key, in either direction.
+  const renumbered = [
+    Buffer.concat([fresh.subarray(0, 1), old.subarray(1, 5), fresh.subarray(5)]),
+    Buffer.concat([old.subarray(0, 1), fresh.subarray(1, 5), old.subarray(5)]),
+  ].map((bytes) => `tn1:${bytes.toString('base64')}`)
+  expect(renumbered[0]).not.toBe(place.value)
+  const values = [...before, ...now].map(({ value }) => value)
+  const seen = await planted(place, [...values, ...renumbered])
+  expect(seen).toEqual(
+    [...values, ...renumbered].map((value) =>
+      value === place.value ? expect.stringMatching(/^value/) : refused,
+    ),
+  )
 })

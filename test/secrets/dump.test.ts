@@ -95,6 +95,8 @@ test('a full dump opens in a new database, in every format, and holds neither se
       `select encode(secret, 'hex') as s from tenantry_private.tag_keys`,
     )
   )[0]!.s
+  const issuer = deriveSigningKey('a secret of the tests, long enough for anybody').key
+  signing.push(issuer.toString('hex'))
   for (const file of [custom, plain]) {
     const bytes = readFileSync(file)
     for (const secret of ['CANARY', ...signing, share.toString('hex'), share.toString('base64')]) {
@@ -153,6 +155,44 @@ test('a dump of the schema says in check() what it lacks', async (ctx) => {
   // Without its data the extension's registry is empty, too: the tables are known to nobody.
   await restored.admin.query('select tenantry.initialise()')
   expect((await codes()).map(({ code }) => code)).toContain('secret_registry_missing')
+})
+
+test('a dump of one schema or of some tables says in check() what it lacks; a full dump brings it', async (ctx) => {
+  requirePrograms(ctx)
+  const full = join(folder, 'whole.dump')
+  run(program('pg_dump'), ['-Fc', '-f', full, on.db.url()])
+  for (const options of [
+    ['-n', 'public'],
+    ['-t', 'vault', '-t', 'users'],
+  ]) {
+    const file = join(folder, 'part.dump')
+    run(program('pg_dump'), ['-Fc', ...options, '-f', file, on.db.url()])
+    const restored = await testDatabase()
+    extra.push(restored)
+    // Its functions are not in such a dump, and so neither are the triggers that call them.
+    expect(() => run(program('pg_restore'), ['-d', restored.url(), file])).toThrow(/seal_/)
+    await restored.admin.query('select tenantry.initialise()')
+    const findings = async () =>
+      (
+        await restored.admin.query<{ code: string; object: string }>(
+          'select code, object from tenantry.check()',
+        )
+      ).rows.filter(({ code }) => code !== 'temporary_privilege')
+    expect(await findings()).toEqual([{ code: 'secret_registry_missing', object: 'public.vault' }])
+    run(program('pg_restore'), [
+      '-1',
+      '--exit-on-error',
+      '--data-only',
+      '--schema=tenantry_private',
+      '-d',
+      restored.url(),
+      full,
+    ])
+    // Rights on tenantry's own functions are in no dump of data.
+    await restored.admin.query(`select tenantry.allow($1, 'user')`, [on.app.name])
+    expect(await reads(restored)).toEqual(shown)
+    expect(await findings()).toEqual([])
+  }
 })
 
 test('declarations without keys are found, and no plaintext is taken meanwhile', async () => {

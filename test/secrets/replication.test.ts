@@ -87,8 +87,10 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true })
 })
 
-const rowsOf = async (db: TestDatabase, query = 'select * from vault order by id') =>
-  (await db.admin.query<Record<string, unknown>>(query)).rows
+const rowsOf = async (
+  db: TestDatabase,
+  query = 'select id, to_jsonb(v) as all from vault v order by id',
+) => (await db.admin.query<Record<string, unknown>>(query)).rows
 
 /** Waits until `what` gives something else than `until` refuses. */
 async function eventually<T>(what: () => Promise<T>, until: (seen: T) => boolean): Promise<T> {

@@ -113,7 +113,7 @@ begin
       auth_key := tenantry_private.expanded(prk, 'tenantry/v1/wrap/authenticate');
     end if;
     if (sha256(substr(found[place][2], 65))
-        = sha256(tenantry_private.hmac_sha256('\x74656e616e7472792f76312f6b6579'::bytea || tenantry_private.part(found[place][3]) || found[place][4]
+        = sha256(tenantry_private.hmac_sha256(E'\\x74656e616e7472792f76312f6b6579'::bytea || tenantry_private.part(found[place][3]) || found[place][4]
             || substr(found[place][2], 1, 64), auth_key))) is not true then
       return null;
     end if;

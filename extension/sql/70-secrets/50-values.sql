@@ -1,4 +1,6 @@
 -- Sealed values, version 1. extension/doc/sealed-values.md describes them byte by byte.
+--
+-- PL/pgSQL reads its literals under the session's standard_conforming_strings, so those with a backslash are E'…'.
 
 create function tenantry_private.refuse_value()
 returns void
@@ -75,9 +77,9 @@ language plpgsql volatile
 as $$
 #print_strict_params off
 declare
-  head constant bytea := '\x01'::bytea || int4send(number);
+  head constant bytea := E'\\x01'::bytea || int4send(number);
   salt constant bytea := tenantry_private.random_bytes(8);
-  iv   constant bytea := salt || substr(tenantry_private.hmac_sha256('\x74656e616e7472792f76312f6f726967696e'::bytea || head || salt, tag_key), 1, 8);
+  iv   constant bytea := salt || substr(tenantry_private.hmac_sha256(E'\\x74656e616e7472792f76312f6f726967696e'::bytea || head || salt, tag_key), 1, 8);
   body constant bytea := iv || tenantry_private.aes_encrypt(plain, data_key, iv);
 begin
   return head || body || tenantry_private.hmac_sha256(tenantry_private.bound_bytes(column_id, head, owner, pk) || body, tag_key);
@@ -171,9 +173,9 @@ declare
   key     bytea;
 begin
   -- Both MACs at once, that of the ring and that of the value; the third field of a ring is empty where no column is audited.
-  if substr(given, octet_length(given)) = '\x1f'::bytea
+  if substr(given, octet_length(given)) = E'\\x1f'::bytea
      and sha256(substr(given, 1, 68) || substr(bytes, octet_length(bytes) - 31))
-       = sha256('\x72312e'::bytea
+       = sha256(E'\\x72312e'::bytea
            || convert_to(encode(tenantry_private.hmac_sha256(
                 convert_to('r1' || E'\x1f' || current_database() || E'\x1f' || session_user || E'\x1f', 'UTF8')
                 || substr(given, 69) || timestamptz_send(now()), substr(keys, 1, 32)), 'hex') || '.', 'UTF8')
@@ -204,7 +206,7 @@ begin
   end if;
   key := case when substr(content, 33, 4) = substr(bytes, 2, 4) then substr(content, 37, 32)
               else tenantry_private.key_on_ring(content, substr(bytes, 2, 4)) end;
-  if key = '\x0000000000000000000000000000000000000000000000000000000000000000' then
+  if key = E'\\x0000000000000000000000000000000000000000000000000000000000000000' then
     return null;
   elsif key is not null then
     return %s;

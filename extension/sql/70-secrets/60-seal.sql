@@ -55,7 +55,7 @@ as $$
 #print_strict_params off
 declare
   kept  constant text  := current_setting('tenantry.inserting', true);
-  place constant bytea := case when kept ~ '^[0-9a-f]+\.[0-9a-f]{64}$' and strpos(kept, '.') % 2 = 1 then decode(split_part(kept, '.', 1), 'hex') end;
+  place constant bytea := case when kept ~ '^[0-9a-f]+[.][0-9a-f]{64}$' and strpos(kept, '.') % 2 = 1 then decode(split_part(kept, '.', 1), 'hex') end;
 begin
   return case when tenantry_private.same_mac(split_part(kept, '.', 2), tenantry_private.inserting_mac(relation_tag, place)) then place end;
 end
@@ -284,8 +284,10 @@ as $$
 declare
   ignored text;
 begin
-  -- A restore brings sealed values with their indexes and no share.
-  if settled.plain is null and not tenantry_private.has_share() then
+  -- A restore, or a publisher, brings sealed values with their indexes and no share. Anybody else could put a value's index
+  -- beside another.
+  if settled.plain is null and not tenantry_private.has_share()
+     and (tenantry_private.is_admin() or current_setting('session_replication_role') = 'replica') then
     return given;
   end if;
   ignored := tenantry_private.ensure_index_key(indexed);

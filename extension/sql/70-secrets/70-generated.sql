@@ -192,7 +192,8 @@ begin
                   select a.attname, k.position
                     from unnest(tenantry_private.primary_key(target)) with ordinality as k (attnum, position)
                     join pg_catalog.pg_attribute a on a.attrelid = target and a.attnum = k.attnum and a.attname <> declaration.owner_column) c)
-      || (select string_agg(format(' or %s is distinct from %s', tenantry_private.value_expression(e, 'old'), tenantry_private.value_expression(e, 'new')), ''
+      || (select string_agg(format(' or %s is distinct from %s', tenantry_private.value_expression(e, 'old'), tenantry_private.value_expression(e, 'new'))
+                     || coalesce(tenantry_private.format_with(' or old.%1$I is distinct from new.%1$I', e.index_column), ''), ''
                    order by e.column_name, e.path)
             from tenantry_private.encrypted(target) e)
       || ')';

@@ -56,7 +56,7 @@ set debug_print_rewritten = off
 set debug_print_plan = off
 as $$
 begin
-  if current_query() ~* '\m(drop|type|set\s+schema|rename)\M' then
+  if current_query() ~* E'\\m(drop|type|set\\s+schema|rename)\\M' then
     perform tenantry_private.suspend_facades(current_query());
   end if;
 end

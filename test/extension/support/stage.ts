@@ -40,8 +40,8 @@ export interface Stage {
 
 const secret = 'a secret of the tests, long enough for anybody'
 
-export async function stage(): Promise<Stage> {
-  const db = await testDatabase()
+export async function stage(given?: TestDatabase): Promise<Stage> {
+  const db = given ?? (await testDatabase())
   const owner = await db.role('owner', { allow: 'admin', ordinary: false })
   const app = await db.role('app', { allow: 'user' })
   await db.admin.query(`grant create, usage on schema public to ${quoted(owner.name)}`)

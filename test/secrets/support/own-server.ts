@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { closeSync, existsSync, openSync, readFileSync } from 'node:fs'
+import { appendFileSync, closeSync, existsSync, openSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
@@ -28,14 +28,18 @@ export async function ownServer(): Promise<OwnServer | string> {
   }
 }
 
+/** Adds settings to the server's own; those that can be changed while it runs take effect at the next reload. */
+export function configure(server: OwnServer, settings: Record<string, string>): void {
+  const lines = Object.entries(settings).map(([name, value]) => `${name} = '${value}'\n`)
+  appendFileSync(join(server.data, 'postgresql.conf'), lines.join(''))
+}
+
 /** Starts it again with settings that only a start can change. */
 export async function restartWith(
   server: OwnServer,
   settings: Record<string, string>,
 ): Promise<void> {
-  for (const [name, value] of Object.entries(settings)) {
-    await ask(server, `alter system set ${name} = ${pg.escapeLiteral(value)}`)
-  }
+  configure(server, settings)
   const pidFile = join(server.data, 'postmaster.pid')
   process.kill(Number.parseInt(readFileSync(pidFile, 'utf8')), 'SIGINT')
   await until(() => !existsSync(pidFile), 'stop')
