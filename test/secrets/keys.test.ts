@@ -1,292 +1,209 @@
-import { chmodSync, mkdtempSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type pg from 'pg'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { credential, inTransaction, outcome, refusal } from '../extension/support/stage.js'
-import { anna, bert, secretStage, share, type SecretStage } from './support/stage.js'
+import { credential, inTransaction, outcome, refusal, stage } from '../extension/support/stage.js'
+import { fill, keyStage, newShare, read, tokens } from './support/keys.js'
+import { anna, bert, share, type SecretStage } from './support/stage.js'
 
-// The life of keys: shares, the key file, both rotations, shredding.
+// Where the application's share of the master key comes from: brought by each transaction, or a file of the server.
 
 let on: SecretStage
-const newShare = Buffer.alloc(32, 0xcd)
 
 beforeAll(async () => {
-  on = await secretStage()
-  await on.setUp.query(`
-    create table vault (id int primary key, owner_id uuid not null references users, token text, email text);
-    select tenantry.protect('vault');
-    select tenantry.encrypt_column('vault', 'token');
-    select tenantry.encrypt_column('vault', 'email', blind_index => true)`)
+  on = await keyStage()
 })
 afterAll(() => on.drop())
+beforeEach(() => fill(on))
 
-let current = share
+const insert = (id: number) => `insert into vault (id, token) values (${id}, 'x')`
+const written = () => on.stored('select id from vault where id >= 1000 order by id')
+const wanted = async () =>
+  (await on.stored<{ wanted: boolean }>('select tenantry.wants_key_share() as wanted'))[0]!.wanted
 
-beforeEach(async () => {
-  await on.db.admin.query('delete from vault')
-  for (const [who, base] of [
-    [anna, 0],
-    [bert, 100],
-  ] as const) {
-    await on.holding(
-      who,
-      (client) =>
-        client.query(
-          `insert into vault (id, token, email) select n + $1, 'token ' || n, 'm' || n || '@x' from generate_series(1, 30) n`,
-          [base],
-        ),
-      current,
-    )
-  }
+describe('the master key', () => {
+  test('is made by an ordinary admin from a share of 32 bytes, once', async () => {
+    const other = await stage()
+    try {
+      const make = (bytes: Buffer | null) =>
+        other.setUp.query('select tenantry.create_master_key($1)', [bytes])
+      const rows = async (query: string) => (await other.db.admin.query<object>(query)).rows
+      const wants = () => rows('select tenantry.wants_key_share() as wants')
+      expect(await wants()).toEqual([{ wants: false }])
+      for (const wrong of [null, Buffer.alloc(0), Buffer.alloc(31), Buffer.alloc(33)]) {
+        const { code, message, hint } = await refusal(make(wrong))
+        expect(code).toBe('TN005')
+        expect(message).toBe(`the key share is ${wrong?.length ?? 0} bytes long instead of 32`)
+        expect(hint).not.toBe('')
+      }
+      const byApp = other.app.pool().query('select tenantry.create_master_key($1)', [share])
+      expect((await refusal(byApp)).code).toBe('42501')
+      await make(share)
+      const keys = () => rows('select id, share, verifier, state from tenantry_private.master_keys')
+      const made = await keys()
+      expect(made).toHaveLength(1)
+      expect(await wants()).toEqual([{ wants: true }])
+      await make(share)
+      const { code, message } = await refusal(make(newShare))
+      expect(code).toBe('TN005')
+      expect(message).toBe(`the key share is not the one this database's master key was made with`)
+      expect(await keys()).toEqual(made)
+    } finally {
+      await other.drop()
+    }
+  })
 })
 
-const read = async (client: Pick<pg.ClientBase, 'query'>) =>
-  (await client.query<{ token: string }>('select token from tenant.vault order by id')).rows.map(
-    ({ token }) => token,
-  )
-const all = Array.from({ length: 30 }, (_, i) => `token ${i + 1}`)
-const status = () =>
-  on.stored(
-    `select state, data_keys::int, superseded::int, retired::int, shredded::int from tenantry.key_status order by state`,
-  )
-
-describe('the share', () => {
-  test('is refused when it is missing, short, another, copied or made up, and nothing is written', async () => {
-    const insert = `insert into vault (id, token) values (1000, 'x')`
-    expect(await on.as(anna, (client) => outcome(client, insert))).toBe('TN005')
-    expect((await refusal(on.holding(anna, read, Buffer.alloc(31)))).code).toBe('TN005')
-    expect(
-      (await refusal(on.holding(anna, (client) => client.query(insert), Buffer.alloc(32)))).code,
-    ).toBe('TN005')
-    const kept = await on.holding(anna, async (client) => {
-      expect(await outcome(client, insert)).toBe('1 rows')
-      return (
-        await client.query<{ kept: string }>(`select current_setting('tenantry.key_share') as kept`)
-      ).rows[0]!.kept
-    })
-    for (const form of [share.toString('hex'), share.toString('base64')])
-      expect(kept).not.toContain(form)
-    const replayed = await on.as(anna, async (client) => {
-      await client.query(`select set_config('tenantry.key_share', $1, true)`, [kept])
-      return outcome(client, insert.replace('1000', '1001'))
-    })
-    expect(replayed).toBe('TN005')
-    expect(await on.stored('select id from vault where id >= 1000')).toEqual([{ id: 1000 }])
+describe('the share of a transaction', () => {
+  test('missing, short, another: nothing is read or written', async () => {
+    expect(await on.as(anna, (client) => outcome(client, insert(1000)))).toBe('TN005')
+    for (const wrong of [Buffer.alloc(31), Buffer.alloc(33), Buffer.alloc(0), newShare]) {
+      const write = on.holding(anna, (client) => client.query(insert(1000)), wrong)
+      expect((await refusal(write)).code).toBe('TN005')
+      expect((await refusal(on.holding(anna, read, wrong))).code).toBe('TN005')
+    }
+    expect(await written()).toEqual([])
+    await on.holding(anna, (client) => client.query(insert(1000)))
+    expect(await written()).toEqual([{ id: 1000 }])
   })
 
-  test('a second master key is refused, the same share again is not', async () => {
-    expect(
-      (await refusal(on.db.admin.query('select tenantry.create_master_key($1)', [newShare]))).code,
-    ).toBe('TN005')
-    await on.db.admin.query('select tenantry.create_master_key($1)', [share])
+  test('cannot be read back, copied into another transaction, or set by hand', async () => {
+    const kept = await on.holding(anna, async (client) => {
+      const { rows } = await client.query<{ kept: string }>(
+        `select current_setting('tenantry.key_share') as kept`,
+      )
+      expect(await outcome(client, insert(1000))).toBe('1 rows')
+      return rows[0]!.kept
+    })
+    for (const form of ['hex', 'base64'] as const) expect(kept).not.toContain(share.toString(form))
+    const other = kept.replace(/.$/, (last) => (last === '0' ? '1' : '0'))
+    for (const value of [kept, other, share.toString('hex'), 'h1.', 'x']) {
+      const result = await on.as(anna, async (client) => {
+        await client.query(`select set_config('tenantry.key_share', $1, true)`, [value])
+        return outcome(client, insert(1001))
+      })
+      expect(result).toBe('TN005')
+    }
+    expect(await written()).toEqual([{ id: 1000 }])
+  })
+
+  test('ends with the transaction, and with the savepoint that brought it', async () => {
+    const client = await on.app.connect()
+    const enter = (using: Buffer | null) =>
+      using
+        ? client.query('select tenantry.enter($1, $2)', [credential(on.db.name, anna), using])
+        : client.query('select tenantry.enter($1)', [credential(on.db.name, anna)])
+    await inTransaction(client, async () => {
+      await enter(share)
+      expect(await outcome(client, insert(1000))).toBe('1 rows')
+    })
+    await inTransaction(client, async () => {
+      await enter(null)
+      expect(await outcome(client, insert(1001))).toBe('TN005')
+      await client.query('savepoint brought')
+      await enter(share)
+      expect(await outcome(client, insert(1001))).toBe('1 rows')
+      await client.query('rollback to brought')
+      expect(await outcome(client, insert(1001))).toBe('TN005')
+    })
+    expect(await written()).toEqual([{ id: 1000 }])
   })
 })
 
 describe('the key file', () => {
-  test('opens secrets for a person in psql, who enters nothing', async () => {
-    const folder = mkdtempSync(join(tmpdir(), 'tenantry-key-'))
+  const folder = mkdtempSync(join(tmpdir(), 'tenantry-key-'))
+  const file = join(folder, 'share')
+  const write = (text: string) => writeFileSync(file, text)
+  const set = (path: string | null) =>
+    on.db.admin.query(`select tenantry.set_key_provider('file', $1)`, [path])
+
+  beforeAll(() => {
     chmodSync(folder, 0o755)
-    const file = join(folder, 'share')
-    writeFileSync(file, `${share.toString('hex')}\n`)
+    write(`${share.toString('hex')}\n`)
+  })
+  afterAll(() => rmSync(folder, { recursive: true }))
+
+  test('is taken only from a superuser, outside the data directory, with the share of this database', async () => {
+    const [place] = await on.stored<{ d: string }>(`select current_setting('data_directory') as d`)
+    const data = place!.d
+    for (const path of [
+      `${data}/share`,
+      `/tmp/..${data}/share`,
+      `/${data}/share`,
+      `${folder}/./share`,
+      `${folder}/`,
+      'relative',
+      null,
+    ])
+      expect([path, (await refusal(set(path))).code]).toEqual([path, 'TN011'])
+    expect((await refusal(set(`${data}/share`))).message).toMatch(/in every base backup/)
+    expect((await refusal(set(join(folder, 'absent')))).code).toBe('58P01')
+    for (const [text, code] of [
+      ['', 'TN011'],
+      ['abcd', 'TN011'],
+      [`${share.toString('hex')}0`, 'TN011'],
+      ['x'.repeat(64), 'TN011'],
+      [newShare.toString('hex'), 'TN005'],
+    ] as const) {
+      write(text)
+      expect([text, (await refusal(set(file))).code]).toEqual([text, code])
+    }
+    write(`${share.toString('hex')}\n`)
+    const byAdmin = on.setUp.query(`select tenantry.set_key_provider('file', $1)`, [file])
+    expect((await refusal(byAdmin)).code).toBe('42501')
+    const byApp = on.app.pool().query(`select tenantry.set_key_provider('session')`)
+    expect((await refusal(byApp)).code).toBe('42501')
+    expect(await wanted()).toBe(true)
+  })
+
+  test('opens secrets for a person in psql, who enters nothing', async () => {
     const person = await on.bound(anna)
     expect((await refusal(read(person))).code).toBe('TN005')
-    const set = (path: string) =>
-      on.db.admin.query(`select tenantry.set_key_provider('file', $1)`, [path])
-    const folderOfData = (
-      await on.stored<{ d: string }>(`select current_setting('data_directory') as d`)
-    )[0]!.d
-    expect((await refusal(set(join(folderOfData, 'share')))).message).toMatch(/data directory/)
-    expect((await refusal(set('relative'))).code).toBe('TN011')
-    writeFileSync(join(folder, 'short'), 'abcd')
-    expect((await refusal(set(join(folder, 'short')))).message).toMatch(/does not hold a key share/)
-    expect(
-      (await refusal(on.setUp.query(`select tenantry.set_key_provider('file', $1)`, [file]))).code,
-    ).toBe('42501')
     await set(file)
-    expect(await read(person)).toEqual(all)
+    expect(await wanted()).toBe(false)
+    expect(await read(person)).toEqual(tokens)
     await person.query(`update vault set token = 'by Anna' where id = 1`)
+    await person.query(insert(1000))
     expect((await read(person))[0]).toBe('by Anna')
-    expect((await refusal(person.query('select tenantry_private.key_file()'))).code).toBe('42501')
     expect(await on.check()).toEqual([])
-    writeFileSync(file, 'gone')
-    expect((await refusal(read(person))).code).toBe('TN005')
-    expect(await on.holding(bert, read)).toEqual(all)
-    await on.db.admin.query(`select tenantry.set_key_provider('session')`)
-    expect((await refusal(read(person))).code).toBe('TN005')
-  })
-})
-
-describe('data keys', () => {
-  const planted = async (id: number, token: string) => {
-    await on.db.admin.query(
-      `begin; set local session_replication_role = replica; update vault set token = '${token}' where id = ${id}; commit`,
-    )
-  }
-
-  test('rotation seals every value anew; old versions are refused afterwards', async () => {
-    const before = await on.stored<{ id: number; token: string }>(
-      'select id, token from vault order by id',
-    )
-    await on.setUp.query('call tenantry.rotate_data_keys($1, batch_size => 7)', [share])
-    const after = await on.stored<{ id: number; token: string }>(
-      'select id, token from vault order by id',
-    )
-    expect(after.filter(({ token }, i) => token === before[i]!.token)).toEqual([])
-    expect(await on.holding(anna, read)).toEqual(all)
-    expect(await on.holding(bert, read)).toEqual(all)
-    expect(
-      await on.stored(`select polname from pg_policy where polname = 'tenantry_engine'`),
-    ).toEqual([])
-    expect((await status())[0]).toMatchObject({ retired: 2, superseded: 0 })
-    await planted(1, before[0]!.token)
-    expect((await refusal(on.holding(anna, read))).code).toBe('TN006')
-    await planted(1, after[0]!.token)
-    expect(await on.holding(anna, read)).toEqual(all)
-  })
-
-  test('a transaction that still seals with the old key makes it wait, and loses nothing', async () => {
-    const writer = await on.app.connect()
-    await writer.query('begin')
-    await writer.query('select tenantry.enter($1, $2)', [credential(on.db.name, anna), share])
-    await writer.query(`insert into vault (id, token) values (50, 'before')`)
-    const rotation = on.setUp.query('call tenantry.rotate_data_keys($1)', [share])
-    for (let tries = 0; tries < 1000; tries += 1) {
-      if (
-        (
-          await on.stored(
-            `select from pg_stat_activity where query like 'call tenantry.rotate%' and wait_event_type = 'Lock'`,
-          )
-        ).length
-      )
-        break
-    }
-    await writer.query(`insert into vault (id, token) values (51, 'while it waits')`)
-    await writer.query('commit')
-    await rotation
-    expect((await on.holding(anna, read)).slice(-2)).toEqual(['before', 'while it waits'])
-  })
-
-  test('goes on after it was ended, one entity at a time if wanted, under a writing application', async () => {
-    const runner = await on.owner.connect()
-    runner.on('error', () => undefined)
-    const { rows } = await runner.query<{ pid: number }>('select pg_backend_pid() as pid')
-    let stop = false
-    const writing = (async () => {
-      const client = await on.app.connect()
-      for (let n = 0; !stop; n += 1) {
-        await inTransaction(client, async () => {
-          await client.query('select tenantry.enter($1, $2)', [credential(on.db.name, anna), share])
-          await client.query('update vault set token = $1 where id = $2', [
-            `live ${n}`,
-            1 + (n % 30),
-          ])
-        })
-      }
-    })()
-    try {
-      const ended = refusal(
-        runner.query('call tenantry.rotate_data_keys($1, batch_size => 1)', [share]),
-      )
-      for (let tries = 0; tries < 1000; tries += 1) {
-        if ((await on.stored(`select from tenantry_private.engine_jobs where done > 2`)).length)
-          break
-      }
-      await on.db.admin.query('select pg_terminate_backend($1)', [rows[0]!.pid])
-      expect((await ended).code).toBe('57P01')
-      await on.setUp.query('call tenantry.rotate_data_keys($1, batch_size => 5)', [share])
-    } finally {
-      stop = true
-      await writing
-    }
-    expect(await on.holding(bert, read)).toEqual(all)
-    expect((await on.holding(anna, read)).length).toBe(30)
-    expect(await on.check()).toEqual([])
-    const numbers = await on.stored(
-      `select count(*)::int as n from tenantry_private.data_keys where retired_at is null`,
-    )
-    expect(numbers).toEqual([{ n: 2 }])
-    await on.setUp.query('call tenantry.rotate_data_keys($1, $2)', [share, anna])
-    expect((await on.holding(anna, read)).length).toBe(30)
-    expect(await on.holding(bert, read)).toEqual(all)
-  })
-})
-
-describe('shredding', () => {
-  test('destroys an entity’s secrets at once, says what remains where, and lets new ones be written', async () => {
-    expect(
-      (await refusal(on.db.admin.query(`select * from tenantry.shred($1, '')`, [bert]))).code,
-    ).toBe('TN011')
-    expect(
-      (await refusal(on.setUp.query(`select * from tenantry.shred('user:nobody', 'x')`))).code,
-    ).toBe('TN009')
-    const client = await on.app.connect()
-    await client.query('begin')
-    await client.query('select tenantry.enter($1, $2)', [credential(on.db.name, bert), share])
-    expect(await read(client)).toEqual(all)
-    const { rows } = await on.db.admin.query<{ keys: number; still_readable: string }>(
-      `select * from tenantry.shred($1, 'asked to be forgotten')`,
-      [bert],
-    )
-    expect(rows[0]!.keys).toBeGreaterThan(0)
-    expect(rows[0]!.still_readable).toMatch(/Backups.*rotate the master key/s)
-    expect(await read(client)).toEqual(all.map(() => null))
-    await client.query('commit')
-    expect(await on.holding(anna, read)).toEqual(all)
-    await on.holding(bert, (session) =>
-      session.query(`update vault set token = 'new' where id = 101`),
-    )
-    expect((await on.holding(bert, read)).slice(0, 2)).toEqual(['new', null])
-    expect(await on.check()).toEqual([])
-  })
-})
-
-describe('the master key', () => {
-  test('rotates without touching a row; both shares hold until it is finished, then the old one opens nothing', async () => {
-    const rows = await on.stored('select id, token, email_index, xmin::text from vault order by id')
-    await on.db.admin.query(`call tenantry.rotate_master_key($1, $2, 1)`, [share, newShare])
-    expect(
-      await on.stored('select id, token, email_index, xmin::text from vault order by id'),
-    ).toEqual(rows)
-    expect((await status()).map((row) => (row as { state: string }).state)).toEqual([
-      'active',
-      'retiring',
+    for (const way of [
+      'select tenantry_private.key_file()',
+      'select tenantry_private.current_share()',
+      `select pg_read_file('${file}')`,
     ])
-    for (const valid of [share, newShare]) {
-      expect(await on.holding(anna, read, valid)).toEqual(all)
-      await on.holding(
-        anna,
-        (client) => client.query(`update vault set token = 'token 1' where id = 1`),
-        valid,
-      )
+      expect((await refusal(person.query(way))).code).toBe('42501')
+
+    // What a transaction brings comes first, right or wrong.
+    expect((await refusal(on.holding(bert, read, newShare))).code).toBe('TN005')
+    const junk = `begin; set local tenantry.key_share = 'junk'; select token from tenant.vault`
+    expect((await refusal(person.query(junk))).code).toBe('TN005')
+    await person.query('rollback')
+
+    for (const spoil of [
+      () => write(''),
+      () => write('gone'),
+      () => write(newShare.toString('hex')),
+      () => chmodSync(file, 0),
+      () => rmSync(file),
+    ]) {
+      spoil()
+      const { code, message } = await refusal(read(person))
+      expect(code).toBe('TN005')
+      expect(message).not.toContain(file)
+      expect((await refusal(person.query(insert(1001)))).code).toBe('TN005')
+      expect(await on.holding(bert, read)).toEqual(tokens)
+      rmSync(file, { force: true })
+      write(share.toString('hex'))
+      expect((await read(person))[0]).toBe('by Anna')
     }
-    // A key that is made with the old share meanwhile opens with the new one, too.
-    await on.db.admin.query(
-      `insert into users values ('6f1c0000-0000-4000-8000-0000000000cc', 'Cleo')`,
-    )
-    const cleo = 'user:6f1c0000-0000-4000-8000-0000000000cc' as const
-    await on.holding(
-      cleo,
-      (client) => client.query(`insert into vault (id, token) values (500, 'of Cleo')`),
-      share,
-    )
-    expect(await on.holding(cleo, read, newShare)).toEqual(['of Cleo'])
-    const other = await refusal(
-      on.db.admin.query(`call tenantry.rotate_master_key($1, $2)`, [share, Buffer.alloc(32, 9)]),
-    )
-    expect(other.code).toMatch(/^TN0(05|11)$/)
-    expect(
-      (await refusal(on.db.admin.query('select tenantry.finish_master_rotation($1)', [share])))
-        .code,
-    ).toBe('TN005')
-    await on.db.admin.query('select tenantry.finish_master_rotation($1)', [newShare])
-    expect((await refusal(on.holding(anna, read, share))).code).toBe('TN005')
-    expect(await on.holding(anna, read, newShare)).toEqual(all)
-    expect(await on.holding(cleo, read, newShare)).toEqual(['of Cleo'])
-    expect(
-      (await refusal(on.db.admin.query('select tenantry.finish_master_rotation($1)', [newShare])))
-        .code,
-    ).toBe('TN011')
-    current = newShare
+    // An ordinary admin may go back; a superuser takes the function with the path away, too.
+    await on.setUp.query(`select tenantry.set_key_provider('session')`)
+    expect((await refusal(read(person))).code).toBe('TN005')
+    await on.db.admin.query(`select tenantry.set_key_provider('session')`)
+    const named = `select from pg_proc where proname = 'key_file' and strpos(prosrc, '${folder}') > 0`
+    expect(await on.stored(named)).toEqual([])
+    expect(await wanted()).toBe(true)
+    expect(await written()).toEqual([{ id: 1000 }])
+    expect(await on.check()).toEqual([])
   })
 })

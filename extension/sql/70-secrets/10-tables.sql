@@ -40,7 +40,7 @@ create table tenantry_private.data_keys (
   id            text        not null collate "C",
   serial        bigint      not null,
   version       integer     not null check (version > 0),
-  master_key    uuid        references tenantry_private.master_keys (id),
+  master_key    uuid,
   wrapped       bytea       check (octet_length(wrapped) = 96),
   made_at       timestamptz not null default now(),
   superseded_at timestamptz,
@@ -51,6 +51,7 @@ create table tenantry_private.data_keys (
   check ((wrapped is null) = (master_key is null))
 );
 
+-- No foreign key to master_keys: it would be checked a million times while as many keys are wrapped anew.
 create index data_keys_master on tenantry_private.data_keys (master_key, number);
 
 comment on table tenantry_private.data_keys is 'Data keys, one for each entity and version, wrapped by a master key.';

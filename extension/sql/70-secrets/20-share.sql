@@ -1,9 +1,10 @@
 -- The application's share of the master key travels as a bind parameter, once per transaction, and is kept in a setting of
 -- that transaction, sealed under the database's signing key: SQL in the session can neither read it back nor use it later.
 
+-- STABLE, because convert_to() is: as an IMMUTABLE function it would not be inlined.
 create function tenantry_private.expanded(prk bytea, label text)
 returns bytea
-language sql immutable parallel safe
+language sql stable parallel safe
 return tenantry_private.hmac_sha256(convert_to(label, 'UTF8') || '\x01', prk);
 
 comment on function tenantry_private.expanded(bytea, text) is 'One block of HKDF-Expand with SHA-256 (RFC 5869): 32 bytes.';
@@ -38,7 +39,8 @@ declare
   ignored text;
 begin
   if octet_length(key_share) is distinct from 32 then
-    perform tenantry_private.refuse_share(format('%s bytes long instead of 32', coalesce(octet_length(key_share), 0)));
+    -- Assigned, not performed: what is performed is a statement, and auto_explain shows the parameters of those.
+    ignored := tenantry_private.refuse_share(format('%s bytes long instead of 32', coalesce(octet_length(key_share), 0)));
   end if;
   ignored := set_config('tenantry.key_share',
     tenantry_private.sealed('h1', signer,
@@ -211,7 +213,11 @@ create function tenantry.set_key_provider(provider text, path text default null)
 returns void
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
 as $$
+#print_strict_params off
 declare
   content text;
 begin
@@ -236,16 +242,22 @@ begin
   if not (select r.rolsuper from pg_catalog.pg_roles r where r.rolname = current_user) then
     raise exception 'only a superuser may name a file of the server' using errcode = '42501', hint = 'Run it as a superuser.';
   end if;
-  if path !~ '^/' or path ~ '(^|/)\.\.?(/|$)' then
-    perform tenantry_private.refuse(format('%L is not an absolute path', path), 'Name it from / on, without . and .. .');
+  if path !~ '^/' or path ~ '/([.][.]?)?(/|$)' then
+    perform tenantry_private.refuse(format('%L is not the absolute path of a file', path), 'Name it from / on, without //, . and .. .');
   end if;
-  if starts_with(path || '/', current_setting('data_directory') || '/') then
+  if starts_with(path, current_setting('data_directory') || '/')
+     or exists (select from pg_catalog.pg_tablespace t where pg_tablespace_location(t.oid) <> '' and starts_with(path, pg_tablespace_location(t.oid) || '/')) then
     perform tenantry_private.refuse(format('%L lies in the data directory, and so in every base backup', path), 'Keep the share outside of it, such as in /etc/tenantry.');
   end if;
+  -- The function that reads it later answers TN005 alone; here the server may say what is wrong with the file.
   content := rtrim(convert_from(pg_read_binary_file(path), 'SQL_ASCII'), E'\r\n');
   if content !~ '^[0-9a-fA-F]{64}$' then
     content := null;
     perform tenantry_private.refuse(format('%L does not hold a key share', path), 'It must hold 64 hexadecimal digits and nothing else: tenantry keys share > <file>.');
+  end if;
+  if exists (select from tenantry_private.master_keys) then
+    -- Raises TN005 for another share.
+    content := cardinality(tenantry_private.unlock(decode(content, 'hex')));
   end if;
   content := null;
   -- A superuser's function, because only such a one may read files; the path is fixed in it, and tenantry_owner alone calls it.
@@ -274,7 +286,7 @@ end
 $$;
 
 comment on function tenantry.set_key_provider(text, text) is
-  'Where the application''s share of the master key comes from: session (default; each transaction brings it) or file (path: a file of the server outside its data directory with 64 hexadecimal digits, for people in psql; a superuser names it; a share that a transaction brings still comes first). Errors: 42501, TN011.';
+  'Where the application''s share of the master key comes from: session (default; each transaction brings it) or file (path: a file of the server outside its data directory with 64 hexadecimal digits, for people in psql; a superuser names it; a share that a transaction brings still comes first). Errors: 42501, 58P01 (no such file), TN005 (another share than the master key''s), TN011.';
 
 create function tenantry_private.key_provider()
 returns text

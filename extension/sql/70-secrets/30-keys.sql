@@ -1,5 +1,13 @@
 -- Wrapping. A master key is two keys made from two shares (HKDF, RFC 5869): one wraps, one authenticates what is wrapped.
 
+-- A rotation of the master key writes every data key, maybe a million: with room for the next version beside each row, no
+-- index on what changes, and no foreign key to master_keys (hold_master_key() stands for it), that is all it costs.
+alter table tenantry_private.data_keys set (fillfactor = 45);
+drop index tenantry_private.data_keys_master;
+
+-- Of each life one key seals.
+create unique index data_keys_sealing on tenantry_private.data_keys (kind, id, serial) where superseded_at is null;
+
 create type tenantry_private.unlocked_key as (
   master_key uuid,
   state      text,
@@ -12,6 +20,19 @@ comment on column tenantry_private.unlocked_key.master_key is 'Its name.';
 comment on column tenantry_private.unlocked_key.state is 'active or retiring.';
 comment on column tenantry_private.unlocked_key.wrap_key is 'Wraps.';
 comment on column tenantry_private.unlocked_key.auth_key is 'Authenticates.';
+
+create function tenantry_private.refuse_wrapped(number integer default null)
+returns void
+language plpgsql immutable
+as $$
+begin
+  raise exception 'a wrapped key of this database is damaged, or was put in another''s place'
+    using errcode = 'TN006', detail = coalesce(format('It is number %s of tenantry_private.data_keys.', number), ''),
+          hint = 'Restore tenantry_private.data_keys and index_keys from a backup, together with tenantry_private.master_keys.';
+end
+$$;
+
+comment on function tenantry_private.refuse_wrapped(integer) is 'Raises TN006 for a wrapped key.';
 
 create function tenantry_private.wrapped(label text, secret bytea, key tenantry_private.unlocked_key)
 returns bytea
@@ -43,8 +64,7 @@ begin
          convert_to('tenantry/v1/key', 'UTF8') || tenantry_private.part(convert_to(label, 'UTF8')) || uuid_send(key.master_key) || body, key.auth_key)) then
     return tenantry_private.aes_decrypt(substr(body, 17), key.wrap_key, substr(body, 1, 16));
   end if;
-  raise exception 'a wrapped key of this database is damaged, or was put in another''s place'
-    using errcode = 'TN006', hint = 'Restore tenantry_private.data_keys and index_keys from a backup, together with tenantry_private.master_keys.';
+  perform tenantry_private.refuse_wrapped();
 end
 $$;
 
@@ -114,13 +134,14 @@ set debug_print_plan = off
 as $$
 #print_strict_params off
 declare
-  db_share constant bytea := tenantry_private.random_bytes(32);
-  verifier bytea;
+  ignored  text;
   keys     tenantry_private.unlocked_key[];
+  db_share bytea;
+  made     bytea;
 begin
   perform tenantry_private.require_admin('make a master key');
   if octet_length(key_share) is distinct from 32 then
-    perform tenantry_private.refuse_share(format('%s bytes long instead of 32', coalesce(octet_length(key_share), 0)));
+    ignored := tenantry_private.refuse_share(format('%s bytes long instead of 32', coalesce(octet_length(key_share), 0)));
   end if;
   perform tenantry.initialise();
   lock table tenantry_private.master_keys in share row exclusive mode;
@@ -129,8 +150,11 @@ begin
     keys := tenantry_private.unlock(key_share);
     return;
   end if;
-  verifier := tenantry_private.expanded(tenantry_private.hmac_sha256(key_share, db_share), 'tenantry/v1/wrap/verify');
-  insert into tenantry_private.master_keys (share, verifier) values (db_share, verifier);
+  -- The database's share is made where it stays and read from there, so that it is never a parameter of a statement.
+  insert into tenantry_private.master_keys (share, verifier) values (tenantry_private.random_bytes(32), tenantry_private.random_bytes(32));
+  db_share := (select m.share from tenantry_private.master_keys m);
+  made     := tenantry_private.expanded(tenantry_private.hmac_sha256(key_share, db_share), 'tenantry/v1/wrap/verify');
+  update tenantry_private.master_keys m set verifier = made;
   insert into tenantry_private.tag_keys (secret)
   select tenantry_private.random_bytes(32) where not exists (select from tenantry_private.tag_keys);
 end
@@ -142,12 +166,27 @@ comment on function tenantry.create_master_key(bytea) is
 create function tenantry_private.data_key_label(kind text, id text, serial bigint, version integer)
 returns text
 language sql immutable parallel safe
-return kind || ':' || id || '#' || serial || '#' || version;
+return kind || ':' || id || '#' || serial::text || '#' || version::text;
 
 comment on function tenantry_private.data_key_label(text, text, bigint, integer) is 'What a data key is wrapped under.';
 
--- For writing: the entity's newest key that still seals, made where there is none. The row is locked until the transaction
--- ends, so that a rotation does not retire a key that is still being sealed with.
+-- In place of a foreign key of data_keys, which would ask for every row that a rotation of the master key writes.
+create function tenantry_private.hold_master_key(master_key uuid)
+returns void
+language plpgsql volatile
+as $$
+begin
+  perform from tenantry_private.master_keys m where m.id = hold_master_key.master_key for key share;
+  if not found then
+    raise exception 'the master key was replaced while this transaction was under way' using errcode = '40001', hint = 'Try again.';
+  end if;
+end
+$$;
+
+comment on function tenantry_private.hold_master_key(uuid) is 'Keeps a master key from going before this transaction has ended. Error: 40001 when it is gone.';
+
+-- For writing: the entity's key that seals now, made where there is none. Its row is locked until the transaction ends, so
+-- that a rotation or a shredding waits for whoever still seals with it; wrapping it anew need not wait.
 create function tenantry_private.sealing_key(entity_kind text, entity_id text, keys tenantry_private.unlocked_key[])
 returns tenantry_private.data_keys
 language plpgsql volatile
@@ -171,20 +210,19 @@ begin
       from tenantry_private.data_keys k
      where k.kind = entity_kind and k.id = entity_id and k.serial = living
        and k.superseded_at is null and k.wrapped is not null
-     order by k.version desc
-     limit 1
-       for share;
+       for key share;
     if found then
       return found_key;
     end if;
-    -- Another transaction may be making the same version: then this waits for it and takes what it made.
     next := (select coalesce(max(k.version), 0) + 1 from tenantry_private.data_keys k where k.kind = entity_kind and k.id = entity_id and k.serial = living);
     wrapping := tenantry_private.key_of(keys, null);
+    perform tenantry_private.hold_master_key(wrapping.master_key);
     secret := tenantry_private.random_bytes(32);
     made := tenantry_private.wrapped(tenantry_private.data_key_label(entity_kind, entity_id, living, next), secret, wrapping);
+    -- Another transaction may have made one meanwhile, or be at it: then this waits for it and takes what it made.
     insert into tenantry_private.data_keys (kind, id, serial, version, master_key, wrapped)
     values (entity_kind, entity_id, living, next, wrapping.master_key, made)
-        on conflict (kind, id, serial, version) do nothing;
+        on conflict do nothing;
   end loop;
   raise exception 'the data keys of %:% are changing too fast', entity_kind, entity_id using errcode = '40001', hint = 'Try again.';
 end

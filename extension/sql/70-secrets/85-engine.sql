@@ -129,6 +129,7 @@ returns tenantry_private.converted[]
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 set bytea_output = hex
+set enable_seqscan = off
 set debug_print_parse = off
 set debug_print_rewritten = off
 set debug_print_plan = off

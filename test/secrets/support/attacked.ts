@@ -83,11 +83,11 @@ interface StoredKey {
 }
 
 /** Every key of a database and both shares, the application's first; also those that exist only while a statement runs. */
-export async function keysOf(on: SecretStage): Promise<Buffer[]> {
+export async function keysOf(on: SecretStage, using = share): Promise<Buffer[]> {
   const [master] = await on.stored<{ id: string; share: Buffer }>(
-    'select id, share from tenantry_private.master_keys',
+    `select id, share from tenantry_private.master_keys where state = 'active'`,
   )
-  const wrapping = wrappingKeys(share, master!.share)
+  const wrapping = wrappingKeys(using, master!.share)
   const opened = (label: string, wrapped: Buffer) =>
     unwrap(wrapping, { label, masterKeyId: master!.id }, wrapped)
   const secrets = await on.stored<{ secret: Buffer }>(
@@ -97,9 +97,9 @@ export async function keysOf(on: SecretStage): Promise<Buffer[]> {
   const data = await on.stored<StoredKey>('select * from tenantry_private.data_keys')
   const index = await on.stored<StoredKey>('select * from tenantry_private.index_keys')
   return [
-    share,
+    using,
     master!.share,
-    hmac(master!.share, share),
+    hmac(master!.share, using),
     wrapping.encrypt,
     wrapping.authenticate,
     ...secrets.map(({ secret }) => secret),
