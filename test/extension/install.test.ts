@@ -95,7 +95,7 @@ describe('an installation', () => {
     for (const { name, owner, config } of definers) {
       const [, bare = ''] = /\.(\w+)\(/.exec(name) ?? []
       // Texts of values must not follow the session where batches carry them.
-      const forms = /^(bytea_output|datestyle|TimeZone)=/i
+      const forms = /^(bytea_output|datestyle|TimeZone|enable_\w+)=/i
       expect([name, owner, config?.filter((setting) => !forms.test(setting))]).toEqual([
         name,
         owners[bare] ?? 'tenantry_owner',
