@@ -1,14 +1,23 @@
 import { cpus } from 'node:os'
 import { join } from 'node:path'
 import { SingleBar } from 'cli-progress'
-import { Command, Option } from 'commander'
+import { Argument, Command, Option } from 'commander'
 import { sizes, type SizeName } from '../fixtures/elizaos/generator.js'
 import { repositoryRoot } from '../support/repository.js'
 import { startServer, type Major } from '../support/servers.js'
 import { measureCalls } from './calls.js'
 import { delayed } from './delay.js'
 import { prepare, type Bench } from './prepare.js'
-import { reportCalls, reportStatements, reportVerdicts, writeResults } from './report.js'
+import {
+  reportCalls,
+  reportStatements,
+  reportVerdicts,
+  type Verdict,
+  writeResults,
+} from './report.js'
+import { type Measured, reportSecrets } from './secrets-report.js'
+import { prepareSecrets } from './secrets-stage.js'
+import { measureSecrets, type SecretFigures } from './secrets.js'
 import { measureStatements } from './statements.js'
 
 // Prints what it measured, whatever it is, and ends with 0 when it could measure.
@@ -19,15 +28,19 @@ interface Options {
   readonly rounds: number
 }
 
-const options = new Command('bench')
+const command = new Command('bench')
   .description('Measure tenantry against the bare query and the hand-written WHERE, in one run')
+  .addArgument(
+    new Argument('[what]', 'measures only this').choices(['isolation', 'secrets']).argOptional(),
+  )
   .addOption(
     new Option('--size <name>', 'the fixture').choices(Object.keys(sizes)).default('bench1m'),
   )
-  .option('--major <version>', 'PostgreSQL', Number, 18)
+  .option('--major <version>', 'PostgreSQL; secrets are measured on 15 and 18', Number, 18)
   .option('--rounds <n>', 'calls of each kind', Number, 3000)
   .parse()
-  .opts<Options>()
+const options = command.opts<Options>()
+const [what] = command.processedArgs as [string | undefined]
 
 const bar = new SingleBar({
   format: '{what} {bar} {percentage} %',
@@ -42,60 +55,95 @@ const along = (what: string) => {
   }
 }
 
-let bench: Bench | undefined
-const server = await startServer({ major: options.major as Major, onProgress: console.log })
-try {
-  const load = along('loading')
-  bench = await prepare(server, options.size, ({ done, total }) => load(done, total))
-  bar.stop()
-  const { hostname, port } = new URL(server.url)
+if (what !== 'secrets') await isolation()
+if (what !== 'isolation') await secrets()
 
-  const loopback = await measureCalls(bench, Number(port), options.rounds, along('calls'))
-  bar.stop()
-  const verdicts = reportCalls('one call, loopback', loopback)
+async function isolation(): Promise<void> {
+  let bench: Bench | undefined
+  const server = await startServer({ major: options.major as Major, onProgress: console.log })
+  try {
+    const load = along('loading')
+    bench = await prepare(server, options.size, ({ done, total }) => load(done, total))
+    bar.stop()
+    const { hostname, port } = new URL(server.url)
 
-  const slow = await delayed(hostname, Number(port), 1)
-  const far = await measureCalls(
-    bench,
-    slow.port,
-    Math.ceil(options.rounds / 10),
-    along('calls, far away'),
-  )
-  await slow.stop()
-  bar.stop()
-  verdicts.push(
-    ...reportCalls('one call, 2 ms away', far, {
-      'pool, context reused': 1.05,
-      'accessor, context reused': 1.05,
-    }),
-  )
+    const loopback = await measureCalls(bench, Number(port), options.rounds, along('calls'))
+    bar.stop()
+    const verdicts = reportCalls('one call, loopback', loopback)
 
-  const rounds = { few: options.rounds, many: Math.max(10, Math.ceil(options.rounds / 100)) }
-  const statements = await measureStatements(bench, rounds, (name) =>
-    console.log(`measuring ${name}`),
-  )
-  verdicts.push(...reportStatements(statements))
+    const slow = await delayed(hostname, Number(port), 1)
+    const far = await measureCalls(
+      bench,
+      slow.port,
+      Math.ceil(options.rounds / 10),
+      along('calls, far away'),
+    )
+    await slow.stop()
+    bar.stop()
+    verdicts.push(
+      ...reportCalls('one call, 2 ms away', far, {
+        'pool, context reused': 1.05,
+        'accessor, context reused': 1.05,
+      }),
+    )
+
+    const rounds = { few: options.rounds, many: Math.max(10, Math.ceil(options.rounds / 100)) }
+    const statements = await measureStatements(bench, rounds, (name) =>
+      console.log(`measuring ${name}`),
+    )
+    verdicts.push(...reportStatements(statements))
+    reportVerdicts(verdicts)
+    writeResults(
+      join(
+        repositoryRoot,
+        'test',
+        'bench',
+        'results',
+        `first-pg${options.major}-${options.size}.json`,
+      ),
+      {
+        measuredAt: new Date().toISOString(),
+        machine: { cpus: cpus().length, model: cpus()[0]?.model },
+        server: server.source,
+        options,
+        calls: { loopback, far },
+        statements,
+        verdicts,
+      },
+    )
+  } finally {
+    bar.stop()
+    await bench?.db.drop()
+    await server.stop()
+  }
+}
+
+async function secrets(): Promise<void> {
+  const verdicts: Verdict[] = []
+  const figures: Partial<Record<Measured, SecretFigures>> = {}
+  for (const major of [15, 18] as const) {
+    const server = await startServer({ major, onProgress: console.log })
+    try {
+      const stage = await prepareSecrets(server)
+      try {
+        const measured = await measureSecrets(stage, options.rounds, (step) =>
+          console.log(`measuring ${step}`),
+        )
+        figures[major] = measured
+        verdicts.push(...reportSecrets(major, measured))
+      } finally {
+        await stage.end()
+      }
+    } finally {
+      await server.stop()
+    }
+  }
   reportVerdicts(verdicts)
-  writeResults(
-    join(
-      repositoryRoot,
-      'test',
-      'bench',
-      'results',
-      `first-pg${options.major}-${options.size}.json`,
-    ),
-    {
-      measuredAt: new Date().toISOString(),
-      machine: { cpus: cpus().length, model: cpus()[0]?.model },
-      server: server.source,
-      options,
-      calls: { loopback, far },
-      statements,
-      verdicts,
-    },
-  )
-} finally {
-  bar.stop()
-  await bench?.db.drop()
-  await server.stop()
+  writeResults(join(repositoryRoot, 'test', 'bench', 'results', 'secrets.json'), {
+    measuredAt: new Date().toISOString(),
+    machine: { cpus: cpus().length, model: cpus()[0]?.model },
+    options,
+    figures,
+    verdicts,
+  })
 }

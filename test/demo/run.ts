@@ -7,6 +7,7 @@ import { fiveAttacks } from './attacks.js'
 import { Checks } from './checks.js'
 import { whoSeesWhat } from './identities.js'
 import { unchangedQueries } from './queries.js'
+import { secretsSideBySide } from './secrets.js'
 import { Scenery, type Stage } from './stage.js'
 import { oneCall } from './timing.js'
 
@@ -46,6 +47,7 @@ async function setUp(scenery: Scenery, checks: Checks, io: Io): Promise<Stage> {
           ),
       },
       { title: 'Protect every table', task: () => scenery.protect() },
+      { title: 'Encrypt the secrets of agents and characters', task: () => scenery.encrypt() },
       {
         title: 'Make logins for the application and for a person',
         task: async () => {
@@ -97,6 +99,8 @@ async function play(stage: Stage, checks: Checks, io: Io): Promise<void> {
   io.out(await accessors(stage, checks, io.columns))
   title('The application’s own queries, unchanged, through the pool')
   io.out(await unchangedQueries(stage, checks, io.columns))
+  title('Secrets, side by side')
+  io.out(await secretsSideBySide(stage, checks, io.columns))
   title('Five attacks')
   io.out(await fiveAttacks(stage, checks, io.columns))
   title('What it costs')

@@ -1,9 +1,11 @@
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import pg from 'pg'
-import { deriveSigningKey } from '../../src/credential.js'
+import { deriveKeyShare, deriveSigningKey } from '../../src/credential.js'
 import { databaseOn, type TestDatabase } from '../support/database/clone.js'
 import type { TestRole } from '../support/database/role.js'
+import { repositoryRoot } from '../support/repository.js'
 import { startServer, type TestServer } from '../support/servers.js'
 import {
   type ElizaosTruth,
@@ -58,6 +60,24 @@ export class Scenery {
       await client.query(readFileSync(fixturePath('protect.sql'), 'utf8'))
       const key = deriveSigningKey(this.secret)
       await client.query('select tenantry.register_issuer($1, $2)', [key.keyId, key.key])
+    })
+  }
+
+  /** Makes the keys, and seals the secrets of agents and characters where they lie. */
+  async encrypt(): Promise<void> {
+    await this.withAdmin(async (client) => {
+      const share = deriveKeyShare(this.secret)
+      await client.query('select tenantry.create_master_key($1)', [share])
+      await client.query(readFileSync(join(repositoryRoot, 'test', 'demo', 'secrets.sql'), 'utf8'))
+      for (const [relation, column, path] of [
+        ['agents', 'settings', '{secrets}'],
+        ['user_characters', 'secrets', '{}'],
+      ]) {
+        await client.query(
+          `call tenantry.encrypt_existing($1, $2, $3, to_step => 'sealed', key_share => $4)`,
+          [relation, column, path, share],
+        )
+      }
     })
   }
 

@@ -53,7 +53,7 @@ async function plant(id: number, token: string): Promise<void> {
 test('seals every value anew; the old versions are counted, and refused from then on', async () => {
   const before = await raw()
   const notices: string[] = []
-  const listen = ({ message }: { message?: string }) => void notices.push(message ?? '')
+  const listen = ({ message }: { message?: string | undefined }) => void notices.push(message ?? '')
   on.setUp.on('notice', listen)
   await rotate(7)
   on.setUp.off('notice', listen)

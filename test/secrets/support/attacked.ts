@@ -1,6 +1,8 @@
 import type pg from 'pg'
+import { expect } from 'vitest'
 import { deriveSigningKey, mintCredential } from '../../../src/credential.js'
 import { identityOf } from '../../../src/identity.js'
+import { chatty, leaked } from '../../extension/support/listening.js'
 import { credential } from '../../extension/support/stage.js'
 import { hmac } from '../format/bytes.js'
 import { dataKeyLabel, indexKeyLabel, unwrap, wrappingKeys } from '../format/keys.js'
@@ -159,4 +161,29 @@ export async function listener(at: Attacked): Promise<Listener> {
       }
     },
   }
+}
+
+/** In a transaction that ends without a trace, behind each way in. */
+export async function behindEach(
+  at: Attacked,
+  { client }: Listener,
+  work: (who: string) => Promise<unknown>,
+  settings = chatty,
+): Promise<void> {
+  for (const [who, entry] of Object.entries(entries(at))) {
+    await client.query('begin')
+    if (entry) await client.query(entry[0], entry[1])
+    // The statement that enters is not the attacker's: settings come behind it.
+    await client.query(settings)
+    await work(who)
+    await client.query('rollback')
+  }
+}
+
+/** Bert's plaintexts as text, as bytes, and as bytes in a printed tree. */
+export const bertsSecrets = /BERTS|4245525453|66 69 82 84 83/
+
+export function nothingLeaked({ heard }: Listener, keys: readonly Buffer[]): void {
+  expect(leaked(heard, keys)).toEqual([])
+  expect(bertsSecrets.exec(heard.join('\n'))?.[0]).toBeUndefined()
 }
