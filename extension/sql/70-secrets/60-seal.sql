@@ -152,8 +152,16 @@ begin
   end if;
   if tenantry_private.is_ours(shape, tag_key) then
     if tenantry_private.is_for(shape, tag_key, column_id, owner, pk) then
-      settled.value := shape;
-      return settled;
+      -- Under a key that a rotation replaces it is sealed anew, or it would outlast the rotation; retired ones are refused.
+      if not exists (
+           select
+             from tenantry_private.data_keys k
+            where k.number = ('x' || encode(substr(shape, 2, 4), 'hex'))::bit(32)::integer
+              and k.wrapped is not null and (k.superseded_at is not null or k.retired_at is not null)) then
+        settled.value := shape;
+        return settled;
+      end if;
+      bytes := tenantry_private.opened_anywhere(shape, column_id, owner, pk);
     elsif tenantry_private.is_for(shape, tag_key, column_id, old_owner, old_pk) then
       bytes := tenantry_private.opened_anywhere(shape, column_id, old_owner, old_pk);
     else
