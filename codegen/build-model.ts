@@ -49,9 +49,9 @@ export function buildModel(snapshot: Snapshot, options: ModelOptions = {}): Mode
       (name) => (name === '__proto__' ? '__proto' : convert(name)),
     )
     const secrets = snapshot.registry.secrets.filter((secret) => same(secret, relation))
+    const concealed = snapshot.registry.concealed.filter((beside) => same(beside, relation))
     return relation.columns.flatMap((column) => {
-      // Searched through the column it belongs to.
-      if (secrets.some(({ indexColumn }) => indexColumn === column.name)) return []
+      if (concealed.some((beside) => beside.column === column.name)) return []
       const mapping = mapType(column.type)
       const brand = brandOf(relation, column.name)
       const kind = kinds.find((each) => each.kind === brand)

@@ -42,7 +42,7 @@ export async function introspect(
     const found = probe.rows[0]
     if (!found?.role) throw missingRole(role)
     if (!found.readable) throw await unreadable(client)
-    const { rows } = await client.query<{ snapshot: string }>(catalogSql(found.registry), [
+    const { rows } = await client.query<{ snapshot: string }>(catalogSql(found), [
       options.schemas ?? null,
       role,
       options.estimates ?? false,
@@ -62,6 +62,7 @@ export async function introspect(
 
 interface Probe {
   readonly registry: boolean
+  readonly secrets: boolean
   readonly readable: boolean
   readonly role: boolean
 }

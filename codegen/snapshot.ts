@@ -203,6 +203,8 @@ export interface RegistryInfo {
   readonly kinds: readonly RegisteredKind[]
   readonly tables: readonly RegisteredTable[]
   readonly secrets: readonly RegisteredSecret[]
+  /** Columns beside encrypted ones that nobody but the database has a use for. */
+  readonly concealed: readonly (RelationRef & { readonly column: string })[]
 }
 
 /** An encrypted column, or one with encrypted paths, once per column. */

@@ -90,6 +90,7 @@ export interface ServerError extends Error {
   severity: string
   detail?: string
   hint?: string
+  where?: string
   constraint?: string
 }
 
@@ -97,6 +98,15 @@ export interface ServerError extends Error {
 export function isServerError(error: unknown): error is ServerError {
   // Not `instanceof DatabaseError`: the application's pool may come from another copy of pg.
   return error instanceof Error && 'severity' in error && 'code' in error
+}
+
+/**
+ * Takes away the server's account of where the error came about. Under some settings, which any
+ * session may change (`log_parameter_max_length_on_error`), it lists the bind parameters.
+ */
+export function withoutContext<E extends ServerError>(error: E): E {
+  delete error.where
+  return error
 }
 
 /**
@@ -122,9 +132,13 @@ export function mapAccessorError(error: unknown): unknown {
   }
 }
 
-/** Errors of the context statement: these never reveal data, so the server's words are kept. */
+/**
+ * Errors of the context statement: these never reveal data, so the server's words are kept. Its
+ * parameters are a credential and the key share, so what could list them is not.
+ */
 export function contextError(error: unknown): unknown {
   if (!isServerError(error)) return error
+  withoutContext(error)
   if (error.code.startsWith('TN')) {
     return new TenantryError(error.code as TenantryErrorCode, error.message, {
       hint: error.hint,

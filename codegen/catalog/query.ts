@@ -12,9 +12,13 @@ export const pinnedSettings = `
   set local quote_all_identifiers   = off;
   set local statement_timeout       = '5min'`
 
-/** Are tenantry's registry views there, may they be read, and does the role exist? */
+/**
+ * Are tenantry's registry views there, may they be read, and does the role exist? An installation
+ * from before secrets has no view of encrypted columns.
+ */
 export const probeSql = `
-  select count(*) = 3                                                 as registry,
+  select count(*) filter (where c.relname in ('kinds', 'tables')) = 2 as registry,
+         count(*) = 3                                                 as secrets,
          coalesce(bool_and(has_schema_privilege(c.relnamespace, 'USAGE')
                            and has_table_privilege(c.oid, 'SELECT')), true) as readable,
          $1::text is null or exists (select from pg_roles where rolname = $1::text) as role
@@ -26,14 +30,17 @@ export const probeSql = `
  * The whole catalog as one JSON document, every array with an order of its own.
  * $1 schemas (null: all but the system's and tenantry's), $2 role, $3 estimates, $4 partitions.
  */
-export function catalogSql(registry: boolean): string {
+export function catalogSql(found: {
+  readonly registry: boolean
+  readonly secrets: boolean
+}): string {
   return `${head}
 select json_build_object(
   'role',      $2::text,
   'schemas',   (${schemas}),
   'types',     (${types}),
   'relations', (${relations}),
-  'registry',  (${registry ? registered : unregistered})
+  'registry',  (${found.registry ? registered(found.secrets) : unregistered})
 )::text as snapshot`
 }
 

@@ -1,15 +1,72 @@
 /** In place of the registry, where tenantry is not installed. */
 export const unregistered = `
   select json_build_object('installed', false, 'kinds', json_build_array(),
-                           'tables', json_build_array(), 'secrets', json_build_array())`
+                           'tables', json_build_array(), 'secrets', json_build_array(),
+                           'concealed', json_build_array())`
 
 const relationRef = (oid: string): string => `(
       select json_build_object('schema', rn.nspname, 'name', rc.relname)
       from pg_class as rc join pg_namespace as rn on rn.oid = rc.relnamespace
       where rc.oid = ${oid})`
 
-/** What tenantry knows about kinds and tables. */
-export const registered = `
+/**
+ * Columns that are read as secrets, once each. A column has several entries where paths of it are
+ * encrypted: it is a secret as soon as one of them is, and the ring of an audited one opens those
+ * that are not audited, too.
+ */
+const secrets = `
+      select coalesce(json_agg(json_build_object(
+        'schema',      s.schema_name,
+        'name',        s.table_name,
+        'column',      s.column_name,
+        'columnId',    s.column_id,
+        'indexColumn', s.index_column,
+        'ring',        s.ring,
+        'returning',   s.ring_returning,
+        'opens',       s.opens
+      ) order by s.schema_name, s.table_name, s.column_name), '[]')
+      from (
+        select e.*,
+               row_number() over (partition by e.relation, e.column_name
+                                  order by e.audited desc, e.path)                   as place,
+               bool_or(e.state not in ('added', 'dual'))
+                 over (partition by e.relation, e.column_name)                       as sealed
+        from tenantry.encrypted_columns as e
+      ) as s
+      where s.place = 1 and s.sealed`
+
+/**
+ * Columns beside encrypted ones that only the database has a use for: blind indexes and, while a
+ * filled column is being encrypted, copies of its values. Those are what its view leaves out.
+ */
+const concealed = `
+      select coalesce(json_agg(json_build_object(
+        'schema', n.nspname,
+        'name',   c.relname,
+        'column', o.column_name
+      ) order by n.nspname, c.relname, o.column_name), '[]')
+      from (
+        select e.relation, e.index_column as column_name
+        from tenantry.encrypted_columns as e
+        where e.index_column is not null
+        union
+        select e.relation, a.attname
+        from tenantry.encrypted_columns as e
+        join pg_class as c on c.oid = e.relation
+        join pg_class as v on v.relname = c.relname
+        join pg_namespace as n on n.oid = v.relnamespace and n.nspname = 'tenant'
+        join pg_attribute as a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+        where e.state <> 'sealed'
+          and not exists (select from pg_attribute as shown
+                          where shown.attrelid = v.oid and shown.attname = a.attname)
+      ) as o
+      join pg_class as c on c.oid = o.relation
+      join pg_namespace as n on n.oid = c.relnamespace`
+
+const none = `select json_build_array()`
+
+/** What tenantry knows about kinds, tables and, where it knows any, encrypted columns. */
+export const registered = (knowsSecrets: boolean): string => `
   select json_build_object(
     'installed', true,
     'kinds',  (select coalesce(json_agg(json_build_object(
@@ -33,17 +90,5 @@ export const registered = `
                from tenantry.tables as t
                join pg_class as c on c.oid = t.relation
                join pg_namespace as n on n.oid = c.relnamespace),
-    'secrets', (select coalesce(json_agg(json_build_object(
-                  'schema',      s.schema_name,
-                  'name',        s.table_name,
-                  'column',      s.column_name,
-                  'columnId',    s.column_id,
-                  'indexColumn', s.index_column,
-                  'ring',        s.ring,
-                  'returning',   s.ring_returning,
-                  'opens',       s.opens
-                ) order by s.schema_name, s.table_name, s.column_name), '[]')
-                from (select distinct on (e.relation, e.column_name) e.*
-                        from tenantry.encrypted_columns as e
-                       order by e.relation, e.column_name, e.audited desc, e.path) as s
-               where s.state not in ('added', 'dual')))`
+    'secrets',   (${knowsSecrets ? secrets : none}),
+    'concealed', (${knowsSecrets ? concealed : none}))`

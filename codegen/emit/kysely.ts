@@ -16,6 +16,7 @@ export function kyselyStatements(model: Model): StatementStructures[] {
       properties: table.columns.map((column) => ({
         name: propertyName(column.name),
         type: kyselyColumn(table, column),
+        docs: docs(column.secret && sealedNote(table)),
       })),
     }),
   )
@@ -39,6 +40,11 @@ function kyselyColumn(table: TableModel, column: ColumnModel): string {
   return select === insert && insert === update
     ? select
     : `ColumnType<${select}, ${insert}, ${update}>`
+}
+
+/** Kysely reads what is stored; the view of the same name decrypts. */
+function sealedNote(table: TableModel): string {
+  return `Sealed: written plain, read as ciphertext; \`tenant.${table.name}\` shows it decrypted.`
 }
 
 function orNull(column: ColumnModel, type: string): string {

@@ -1,4 +1,4 @@
-import { ZeroRowsError, mapAccessorError } from '../errors.js'
+import { ZeroRowsError, isServerError, mapAccessorError, withoutContext } from '../errors.js'
 import { ArgumentError, show } from './errors.js'
 import type { Executor, QueryRows } from './executor.js'
 import { isPlainObject } from './plain-object.js'
@@ -128,12 +128,15 @@ export class TableAccessor {
   }
 
   #run(statement: Statement, execute: Executor = this.#execute): Promise<QueryRows<Row>> {
-    return uniform(this.#concealed(execute.query<Row>(statement.text, statement.values)))
+    const result = execute.query<Row>(statement.text, statement.values)
+    return uniform(this.#table.secrets.length > 0 ? this.#concealed(result) : result)
   }
 
-  /** Decrypted values leave as secrets, which do not print. */
+  /** Decrypted values leave as secrets, which do not print; nor does an error print given ones. */
   async #concealed(result: Promise<QueryRows<Row>>): Promise<QueryRows<Row>> {
-    const found = await result
+    const found = await result.catch((error: unknown) => {
+      throw isServerError(error) ? withoutContext(error) : error
+    })
     for (const property of this.#table.secrets) {
       for (const row of found.rows) {
         const value = row[property]

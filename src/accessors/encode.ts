@@ -1,5 +1,5 @@
 import { ArgumentError, show } from './errors.js'
-import { plain } from './secret.js'
+import { plain, Secret } from './secret.js'
 import type { Column } from './table.js'
 import type { Circle, Point } from './values.js'
 
@@ -8,7 +8,7 @@ import type { Circle, Point } from './values.js'
  * write a JavaScript array into a json column as an SQL array, and a point as JSON.
  */
 export function encode(column: Column, given: unknown, call: string): unknown {
-  const value = plain(given)
+  const value = opened(column, given, call)
   switch (column.encoding) {
     case undefined:
       return value
@@ -29,8 +29,26 @@ export function encode(column: Column, given: unknown, call: string): unknown {
   }
 }
 
+/** A secret goes where it stays one. */
+function opened(column: Column, value: unknown, call: string): unknown {
+  if (column.secret || !(value instanceof Secret)) return plain(value)
+  throw new ArgumentError(
+    call,
+    `a Secret was given for ${show(column.property)}, which is not sealed`,
+    'Encrypt the column, or give what reveal() returns.',
+  )
+}
+
 function json(column: Column, value: unknown, call: string): string {
-  const text = JSON.stringify(value) as string | undefined
+  const text = JSON.stringify(value, function (this: unknown, key, part: unknown) {
+    // Its toJSON has been called already: what it prints as would be stored.
+    if (!((this as Record<string, unknown>)[key] instanceof Secret)) return part
+    throw new ArgumentError(
+      call,
+      `there is a Secret inside the JSON for ${show(column.property)}`,
+      'Give what reveal() returns; the JSON as a whole may be a Secret.',
+    )
+  }) as string | undefined
   if (text !== undefined) return text
   throw new ArgumentError(call, `the value of ${show(column.property)} has no JSON form`)
 }

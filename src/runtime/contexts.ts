@@ -60,6 +60,8 @@ export function contexts(options: ContextOptions): Contexts {
   const { contextTtl, credentialTtl } = options
   let cache = new LruMap<string, { statement: ContextStatement; until: number }>(REMEMBERED)
   let { audience, keyShare } = options
+  /** Whether an error said that what is known of the share may no longer hold. */
+  let doubted = false
   let pending: Promise<void> | undefined
 
   const mint = (who: Identity, lifetime: number): string => {
@@ -81,7 +83,11 @@ export function contexts(options: ContextOptions): Contexts {
     pending = fetchWishes(client)
       .then((wishes) => {
         audience ??= wishes.audience
-        keyShare ??= wishes.keyShare
+        doubted = false
+        const wanted = options.keyShare ?? wishes.keyShare
+        // Statements that were made without the share are of no use from here on.
+        if (keyShare !== undefined && wanted !== keyShare) cache = new LruMap(REMEMBERED)
+        keyShare = wanted
       })
       .finally(() => {
         pending = undefined
@@ -89,7 +95,7 @@ export function contexts(options: ContextOptions): Contexts {
     return pending
   }
 
-  const ready = (): boolean => audience !== undefined && keyShare !== undefined
+  const ready = (): boolean => audience !== undefined && keyShare !== undefined && !doubted
   const enter = (credential: string): ContextStatement =>
     keyShare ? statementOf(ENTER_WITH_SHARE, [credential, share]) : statementOf(ENTER, [credential])
 
@@ -122,10 +128,10 @@ export function contexts(options: ContextOptions): Contexts {
       cache.delete(identityKey(who))
     },
     noteError(error) {
-      // The database got its master key after this pool began.
-      if (options.keyShare !== undefined || keyShare !== false || codeOf(error) !== 'TN005') return
-      keyShare = undefined
-      cache = new LruMap(REMEMBERED)
+      // Perhaps the database got its master key after this pool began.
+      if (options.keyShare === undefined && keyShare === false && codeOf(error) === 'TN005') {
+        doubted = true
+      }
     },
   }
 }
@@ -155,16 +161,24 @@ function statementOf(
   }
 }
 
-async function fetchWishes(client: RawClient): Promise<{ audience: string; keyShare: boolean }> {
-  try {
-    const { rows } = await client.query({
-      text: 'select tenantry.audience(), tenantry.wants_key_share()',
-      rowMode: 'array',
-      queryMode: 'extended',
-    })
+interface Wishes {
+  readonly audience: string
+  readonly keyShare: boolean
+}
+
+async function fetchWishes(client: RawClient): Promise<Wishes> {
+  const ask = async (text: string): Promise<Wishes> => {
+    const { rows } = await client.query({ text, rowMode: 'array', queryMode: 'extended' })
     const [audience, keyShare] = (rows as unknown as unknown[][])[0] ?? []
     return { audience: String(audience), keyShare: keyShare === true }
+  }
+  try {
+    return await ask('select tenantry.audience(), tenantry.wants_key_share()')
   } catch (error) {
-    throw contextError(error)
+    if (codeOf(error) !== '42883') throw contextError(error)
+    // An installation from before secrets has none, and wants no share.
+    return ask('select tenantry.audience()').catch((older: unknown) => {
+      throw contextError(older)
+    })
   }
 }

@@ -1,4 +1,5 @@
 import format from 'pg-format'
+import { Secret } from '../accessors/secret.js'
 import { TenantryError } from '../errors.js'
 
 /** A table: its name alone, looked up by the search_path, or with its schema. */
@@ -57,6 +58,7 @@ function encode(value: unknown): string {
 function replace(this: unknown, key: string, value: unknown): unknown {
   // toJSON has been applied to `value` already; the holder still has the object itself.
   const original = (this as Record<string, unknown>)[key]
+  if (original instanceof Secret) return original.toPostgres()
   if (typeof original === 'bigint') return String(original)
   // JSON has no NaN and no infinities; PostgreSQL reads them from strings.
   if (typeof original === 'number' && !Number.isFinite(original)) return String(original)

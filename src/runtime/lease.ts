@@ -90,12 +90,24 @@ export class Lease {
       this.#transaction.prepareFor(submittable, (error) => {
         if (error) return finish(() => refuse(error))
         if (submittable instanceof Query) submittable.queryMode = 'extended'
+        this.#listen(submittable)
         // What it does to the session cannot be seen from here.
         connectionState(this.client).dirty = true
         this.client.query(submittable)
         finish(() => undefined)
       })
     }, refuse)
+  }
+
+  /** Its errors go to it alone, and one of them may say that the key share was missing. */
+  #listen(submittable: Submittable): void {
+    const query = submittable as Partial<BaseQuery>
+    const handle = query.handleError
+    if (!handle) return
+    query.handleError = (error, connection) => {
+      this.#runtime.contexts.noteError(error)
+      handle.call(query, error, connection)
+    }
   }
 
   /** Gives the connection back once everything asked of it is done. */

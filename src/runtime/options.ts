@@ -75,7 +75,7 @@ export function resolveOptions<A extends object>(options: TenantryOptions<A>): R
     secret: stated(options.secret),
     schema: options.schema,
     audience: options.audience,
-    keyShare: options.keyShare,
+    keyShare: decided('keyShare', options.keyShare),
     contextTtl: integer('contextTtl', options.contextTtl ?? 0, 0, 300),
     credentialTtl: integer('credentialTtl', options.credentialTtl ?? 60, 5, 3600),
     preparedStatements: options.preparedStatements ?? false,
@@ -88,6 +88,12 @@ export function resolveOptions<A extends object>(options: TenantryOptions<A>): R
 function stated(secret: string | undefined): string {
   if (secret !== undefined) return secret
   throw config('secret is not set: is TENANTRY_SECRET in the environment?')
+}
+
+/** What comes from the environment as text would be true whatever it says. */
+function decided(name: string, value: boolean | undefined): boolean | undefined {
+  if (value === undefined || typeof value === 'boolean') return value
+  throw config(`${name} is true or false, or left out for what the database wants.`)
 }
 
 function integer(name: string, value: number, min: number, max: number): number {

@@ -44,8 +44,14 @@ export function plain(client: RawClient, spec: QuerySpec): Promise<pg.QueryResul
   return client.query({ ...spec, queryMode: 'extended' })
 }
 
+/**
+ * The context statement as a query of pg, which keeps the values of a query on the client while it
+ * runs. Whoever prints the pool meanwhile must find no credential and no share there: each value is
+ * told to the driver alone.
+ */
 export function contextSpec(context: ContextStatement): QuerySpec {
-  return { text: context.text, values: context.values, rowMode: 'array' }
+  const values = context.values.map((value) => ({ toPostgres: () => value }))
+  return { text: context.text, values, rowMode: 'array' }
 }
 
 /** Hands over the pass, if the context statement answered with one. */

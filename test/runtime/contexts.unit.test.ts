@@ -1,7 +1,13 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { deriveKeyShare } from '../../src/credential.js'
 import { identityOf } from '../../src/identity.js'
 import type { RawClient } from '../../src/runtime/pg-internals.js'
-import { contexts, isRefused, type ContextStatement } from '../../src/runtime/contexts.js'
+import {
+  contexts,
+  isRefused,
+  type ContextOptions,
+  type ContextStatement,
+} from '../../src/runtime/contexts.js'
 
 const secret = 'correct horse battery staple, twice over'
 const who = identityOf('user:1')
@@ -104,6 +110,130 @@ describe('the audience', () => {
     expect(statement(who).kept).toBe(true)
   })
 })
+
+describe('the key share', () => {
+  const share = `\\x${deriveKeyShare(secret).toString('hex')}`
+  const missing = { code: 'TN005' }
+
+  const source = (more: Partial<ContextOptions> = {}) =>
+    contexts({ secret, audience: undefined, credentialTtl: 60, contextTtl: 0, ...more })
+  /** A database that answers whether it wants the share. */
+  const database = (wants: boolean) => {
+    const query = vi.fn((_: { text: string }) => Promise.resolve({ rows: [['app', wants]] }))
+    return { client: { query } as unknown as RawClient, query }
+  }
+
+  it('is asked about in the same query as the audience, and comes as a parameter', async () => {
+    const { client, query } = database(true)
+    const from = source()
+    expect(from.ready).toBe(false)
+    await from.prepare(client)
+    expect(query).toHaveBeenCalledOnce()
+    expect(query.mock.calls[0]![0].text).toBe(
+      'select tenantry.audience(), tenantry.wants_key_share()',
+    )
+    const { text, values } = from.statement(who)
+    expect(text).toBe('select tenantry.enter($1, $2)')
+    expect(values[1]).toBe(share)
+    expect(from.statement(who).frame().toString('latin1')).toContain(share)
+  })
+
+  it('stays at home where the database does not want it, or the application says so', async () => {
+    const from = source()
+    await from.prepare(database(false).client)
+    expect(from.statement(who).values).toHaveLength(1)
+    const never = source({ keyShare: false })
+    await never.prepare(database(true).client)
+    expect(never.statement(who).text).toBe('select tenantry.enter($1)')
+    expect(never.statement(who).frame().toString('latin1')).not.toContain(share.slice(2))
+  })
+
+  it('needs no question where both are known', () => {
+    const from = source({ audience: 'app', keyShare: true })
+    expect(from.ready).toBe(true)
+    expect(from.statement(who).values[1]).toBe(share)
+    expect(source({ audience: 'app' }).ready).toBe(false)
+  })
+
+  it('comes with the request for a pass, and with the pass', async () => {
+    const from = source({ contextTtl: 120 })
+    await from.prepare(database(true).client)
+    const first = from.statement(who)
+    expect(first.text).toBe('select tenantry_private.enter_for_pass($1, $2, $3)')
+    expect(first.values.slice(1)).toEqual(['120', share])
+    first.onValue?.('p1.the-pass')
+    expect(from.statement(who)).toMatchObject({
+      text: 'select tenantry.enter($1, $2)',
+      values: ['p1.the-pass', share],
+    })
+  })
+
+  it('is asked about once more when it turns out to be missing, and comes with the next call', async () => {
+    const from = source()
+    await from.prepare(database(false).client)
+    const without = from.statement(who)
+    from.noteError({ code: '23505' })
+    expect(from.ready).toBe(true)
+    from.noteError(missing)
+    expect(from.ready).toBe(false)
+    const { client, query } = database(true)
+    await from.prepare(client)
+    expect(query).toHaveBeenCalledOnce()
+    expect(from.statement(who)).not.toBe(without)
+    expect(from.statement(who).values[1]).toBe(share)
+    // A call that was under way without it tells nothing new.
+    from.noteError(missing)
+    expect(from.ready).toBe(true)
+  })
+
+  it('leaves what is kept alone when the answer is the same', async () => {
+    const from = source()
+    await from.prepare(database(false).client)
+    const kept = from.statement(who)
+    from.noteError(missing)
+    await from.prepare(database(false).client)
+    expect(from.statement(who)).toBe(kept)
+  })
+
+  it('is never asked about again where the application decided', async () => {
+    for (const keyShare of [true, false]) {
+      const from = source({ keyShare })
+      await from.prepare(database(true).client)
+      from.noteError(missing)
+      expect(from.ready).toBe(true)
+    }
+  })
+
+  it('does not stay away because a pass came back in the meantime', async () => {
+    const from = source({ contextTtl: 120 })
+    await from.prepare(database(false).client)
+    const [early, late] = [from.statement(who), from.statement(who)]
+    from.noteError(missing)
+    early.onValue?.('p1.early')
+    await from.prepare(database(true).client)
+    expect(from.statement(who).values).toContain(share)
+    late.onValue?.('p1.late')
+    expect(from.statement(who).values).toEqual(['p1.late', share])
+  })
+
+  it('is not wanted by an installation that knows no secrets', async () => {
+    const query = vi.fn(({ text }: { text: string }) =>
+      text.includes('wants_key_share')
+        ? Promise.reject(unknownFunction())
+        : Promise.resolve({ rows: [['app']] }),
+    )
+    const from = source()
+    await from.prepare({ query } as unknown as RawClient)
+    expect(from.statement(who).text).toBe('select tenantry.enter($1)')
+    const nothing = { query: () => Promise.reject(unknownFunction()) }
+    await expect(source().prepare(nothing as unknown as RawClient)).rejects.toMatchObject({
+      code: 'TN_NOT_INSTALLED',
+    })
+  })
+})
+
+const unknownFunction = (): Error =>
+  Object.assign(new Error('function does not exist'), { severity: 'ERROR', code: '42883' })
 
 describe('isRefused', () => {
   it('knows the refusals that another credential may cure', () => {

@@ -1,7 +1,7 @@
 import { createHash, hkdfSync } from 'node:crypto'
 import { decodeProtectedHeader, jwtVerify } from 'jose'
 import { describe, expect, it } from 'vitest'
-import { deriveSigningKey, mintCredential } from '../../src/credential.js'
+import { deriveKeyShare, deriveSigningKey, mintCredential } from '../../src/credential.js'
 import { identityOf } from '../../src/identity.js'
 
 const SECRET = 'correct horse battery staple, twice over'
@@ -19,6 +19,23 @@ describe('deriveSigningKey', () => {
     expect(() => deriveSigningKey('x'.repeat(31))).toThrow(/at least 32 bytes/)
     expect(() => deriveSigningKey(undefined as never)).toThrow(/at least 32 bytes/)
     expect(deriveSigningKey('é'.repeat(16)).key.length).toBe(32)
+  })
+})
+
+describe('deriveKeyShare', () => {
+  it('is HKDF-SHA-256 under a label of its own', () => {
+    const share = deriveKeyShare(SECRET)
+    expect(share).toEqual(
+      Buffer.from(hkdfSync('sha256', SECRET, 'tenantry', 'tenantry/v1/key-share', 32)),
+    )
+    expect(share).toHaveLength(32)
+    expect(share).not.toEqual(signing.key)
+    expect(deriveKeyShare('y'.repeat(32))).not.toEqual(share)
+  })
+
+  it('refuses a secret of fewer than 32 bytes', () => {
+    expect(() => deriveKeyShare('x'.repeat(31))).toThrow(/at least 32 bytes/)
+    expect(() => deriveKeyShare(undefined as never)).toThrow(/at least 32 bytes/)
   })
 })
 

@@ -41,6 +41,21 @@ describe('mapAccessorError', () => {
     expect(inspect(error, { depth: 9, showHidden: true })).not.toContain('victim')
   })
 
+  it.each(['TN005', 'TN006'])('gives %s in the words of the database, and nothing else', (code) => {
+    const error = mapAccessorError(
+      Object.assign(serverError(code), {
+        message: 'the key share is missing',
+        hint: 'Bring it.',
+        where: "unnamed portal with parameters: $1 = 'victim'",
+      }),
+    )
+    expect(error).toBeInstanceOf(TenantryError)
+    expect(isTenantryError(error, code as 'TN005')).toBe(true)
+    expect(error).toMatchObject({ message: 'the key share is missing', hint: 'Bring it.' })
+    expect((error as Error).cause).toBeUndefined()
+    expect(inspect(error, { depth: 9, showHidden: true })).not.toContain('victim')
+  })
+
   it('passes everything else', () => {
     for (const other of [serverError('22P02'), new Error('socket'), 'text', undefined]) {
       expect(mapAccessorError(other)).toBe(other)
@@ -58,6 +73,13 @@ describe('contextError', () => {
     const error = contextError(cause)
     expect(isTenantryError(error, 'TN010')).toBe(true)
     expect(error).toMatchObject({ message: cause.message, hint: cause.hint, cause })
+  })
+
+  it('does not keep where it came about, which can list credential and share', () => {
+    for (const code of ['TN008', 'TN005', '42883', '42501', '57014']) {
+      const error = contextError(serverError(code, { where: "with parameters: $2 = '\\x5ec12e7'" }))
+      expect(inspect(error, { depth: 9, showHidden: true })).not.toContain('5ec12e7')
+    }
   })
 
   it('says when tenantry is missing or the role was not allowed', () => {

@@ -12,10 +12,19 @@ export interface WireCount {
   readyForQuery: number
 }
 
+/** What the client said since the last `reset`, byte by byte as text. */
+export interface WireWords {
+  /** Of its Parse messages: the texts of statements. */
+  parsed: string
+  /** Of its Bind messages: the parameters. */
+  bound: string
+}
+
 export interface WireTap {
   /** Connection settings that lead through the tap. */
   readonly config: pg.PoolConfig
   readonly count: WireCount
+  readonly words: WireWords
   reset(): void
   close(): Promise<void>
 }
@@ -24,11 +33,16 @@ export interface WireTap {
 export async function tapWire(connectionString: string): Promise<WireTap> {
   const target = parse(connectionString)
   const count: WireCount = { flights: 0, sent: '', readyForQuery: 0 }
+  const words: WireWords = { parsed: '', bound: '' }
   const sockets = new Set<Socket>()
   const server: Server = createServer((client) => {
     const upstream = connect(Number(target.port), String(target.host))
     let serverSpoke = true
-    const fromClient = messages(false, (type) => (count.sent += type))
+    const fromClient = messages(false, (type, body) => {
+      count.sent += type
+      if (type === 'P' || type === 'Q') words.parsed += body.toString('latin1')
+      if (type === 'B') words.bound += body.toString('latin1')
+    })
     const fromServer = messages(true, (type) => {
       if (type === 'Z') count.readyForQuery++
     })
@@ -66,7 +80,11 @@ export async function tapWire(connectionString: string): Promise<WireTap> {
       database: target.database ?? undefined,
     },
     count,
-    reset: () => void Object.assign(count, { flights: 0, sent: '', readyForQuery: 0 }),
+    words,
+    reset() {
+      Object.assign(count, { flights: 0, sent: '', readyForQuery: 0 })
+      Object.assign(words, { parsed: '', bound: '' })
+    },
     async close() {
       for (const socket of sockets) socket.destroy()
       await new Promise((resolve) => server.close(resolve))
@@ -75,7 +93,10 @@ export async function tapWire(connectionString: string): Promise<WireTap> {
 }
 
 /** Splits a stream into messages: one byte of type, four of length. The first has no type. */
-function messages(typed: boolean, onMessage: (type: string) => void): (chunk: Buffer) => void {
+function messages(
+  typed: boolean,
+  onMessage: (type: string, body: Buffer) => void,
+): (chunk: Buffer) => void {
   let rest: Buffer = Buffer.alloc(0)
   return (chunk) => {
     rest = Buffer.concat([rest, chunk])
@@ -84,7 +105,7 @@ function messages(typed: boolean, onMessage: (type: string) => void): (chunk: Bu
       if (rest.length < header) return
       const size = rest.readUInt32BE(header - 4) + header - 4
       if (rest.length < size) return
-      if (typed) onMessage(String.fromCharCode(rest[0]!))
+      if (typed) onMessage(String.fromCharCode(rest[0]!), rest.subarray(header, size))
       typed = true
       rest = rest.subarray(size)
     }
