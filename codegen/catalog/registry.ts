@@ -11,8 +11,8 @@ const relationRef = (oid: string): string => `(
 
 /**
  * Columns that are read as secrets, once each. A column has several entries where paths of it are
- * encrypted: it is a secret as soon as one of them is, and the ring of an audited one opens those
- * that are not audited, too.
+ * encrypted: the ring of an audited one opens those that are not audited, too. They are secrets from
+ * the first step on, since what opens them gives plaintexts as they are until all are sealed.
  */
 const secrets = `
       select coalesce(json_agg(json_build_object(
@@ -20,7 +20,7 @@ const secrets = `
         'name',        s.table_name,
         'column',      s.column_name,
         'columnId',    s.column_id,
-        'indexColumn', s.index_column,
+        'indexColumn', case when s.filled then s.index_column end,
         'ring',        s.ring,
         'returning',   s.ring_returning,
         'opens',       s.opens
@@ -29,11 +29,11 @@ const secrets = `
         select e.*,
                row_number() over (partition by e.relation, e.column_name
                                   order by e.audited desc, e.path)                   as place,
-               bool_or(e.state not in ('added', 'dual'))
-                 over (partition by e.relation, e.column_name)                       as sealed
+               -- until every value is sealed, some have no blind index yet
+               e.state not in ('added', 'dual')                                       as filled
         from tenantry.encrypted_columns as e
       ) as s
-      where s.place = 1 and s.sealed`
+      where s.place = 1`
 
 /**
  * Columns beside encrypted ones that only the database has a use for: blind indexes and, while a

@@ -25,11 +25,13 @@ describe('the generated file of a database with secrets', () => {
     return (await introspect(client, { schemas: ['public'] })).registry
   }
 
-  it('has as secrets what is past its dual state, and one path of it is enough', async () => {
+  it('has as secrets what is declared, from the first step on', async () => {
     const { secrets } = await registry()
     expect(secrets.map(({ name, column }) => `${name}.${column}`)).toEqual([
+      'letters.body',
       'letters.doc',
       'letters.mail',
+      'letters.pin',
       'vault.email',
       'vault.note',
       'vault.pin',

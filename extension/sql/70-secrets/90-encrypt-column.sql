@@ -6,12 +6,20 @@ set debug_print_parse = off
 set debug_print_rewritten = off
 set debug_print_plan = off
 as $$
+declare
+  made_from uuid;
 begin
   perform tenantry_private.require_admin('encrypt columns');
   perform tenantry_private.require_declarable(secret.relation);
+  -- Made from the names where it is free, so that what is generated on one database fits another with the same schema. Values
+  -- are bound to it, and to their database by the key of its tags.
+  made_from := md5(secret.relation::text || E'\x1f' || secret.column_name || E'\x1f' || secret.path::text)::uuid;
+  if exists (select from tenantry_private.encrypted_columns c where c.column_id = made_from) then
+    made_from := gen_random_uuid();
+  end if;
   insert into tenantry_private.encrypted_columns
-         (relation, column_name, attnum, index_attnum, path, data_type, state, index_column, audited, max_length, plain_column, import_with)
-  values (secret.relation, secret.column_name, tenantry_private.column_number(secret.relation, secret.column_name),
+         (column_id, relation, column_name, attnum, index_attnum, path, data_type, state, index_column, audited, max_length, plain_column, import_with)
+  values (made_from, secret.relation, secret.column_name, tenantry_private.column_number(secret.relation, secret.column_name),
           tenantry_private.column_number(secret.relation, secret.index_column), secret.path, secret.data_type, secret.state, secret.index_column, secret.audited,
           secret.max_length, secret.plain_column, secret.import_with);
 end

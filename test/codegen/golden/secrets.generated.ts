@@ -42,10 +42,10 @@ export interface LettersRow {
   id: number
   /** `uuid`, the owner; filled in by the database and never changed */
   owner_id: UserId
-  /** `text` */
-  body: string | null
-  /** `text` */
-  pin: string | null
+  /** `text`, a secret: sealed in the database, decrypted only where it is selected by name */
+  body: Secret<string> | null
+  /** `text`, a secret: sealed in the database, decrypted only where it is selected by name */
+  pin: Secret<string> | null
   /** `text`, a secret: sealed in the database, decrypted only where it is selected by name */
   mail: Secret<string> | null
   /** `jsonb`, a secret: sealed in the database, decrypted only where it is selected by name */
@@ -56,8 +56,8 @@ export interface LettersRow {
 export interface LettersInsert {
   id: number
   owner_id?: UserId
-  body?: string | null
-  pin?: string | null
+  body?: string | Secret<string> | null
+  pin?: string | Secret<string> | null
   mail?: string | Secret<string> | null
   doc?: Json | Secret<Json> | null
 }
@@ -65,14 +65,16 @@ export interface LettersInsert {
 /** What an update of `public.letters` may set. */
 export interface LettersUpdate {
   id?: number
-  body?: string | null
-  pin?: string | null
+  body?: string | Secret<string> | null
+  pin?: string | Secret<string> | null
   mail?: string | Secret<string> | null
   doc?: Json | Secret<Json> | null
 }
 
 /** What a filter on `public.letters` compares with. */
-export interface LettersFilter extends Omit<LettersRow, 'mail' | 'doc'> {
+export interface LettersFilter extends Omit<LettersRow, 'body' | 'pin' | 'mail' | 'doc'> {
+  body: Incomparable | null
+  pin: Incomparable | null
   mail: Searchable<string> | null
   doc: Incomparable | null
 }
@@ -229,7 +231,9 @@ export interface Accessors {
 export interface LettersTable {
   id: number
   owner_id: ColumnType<UserId, UserId | undefined, never>
+  /** Sealed: written plain, read as ciphertext; `tenant.letters` shows it decrypted. */
   body: string | null
+  /** Sealed: written plain, read as ciphertext; `tenant.letters` shows it decrypted. */
   pin: string | null
   /** Sealed: written plain, read as ciphertext; `tenant.letters` shows it decrypted. */
   mail: string | null
@@ -282,10 +286,10 @@ export const schema = defineSchema<Accessors, DB>({
       columns: [
         { name: 'id', notNull: true },
         { name: 'owner_id', notNull: true, update: false },
-        { name: 'body' },
-        { name: 'pin' },
-        { name: 'mail', secret: { opens: 'case when t.mail is not null then tenantry_private.open_text($ring$, t.mail, \'00000000-0000-4000-8000-000000000001\'::uuid, \'user:\' || t.owner_id::text, int4send(1) || tenantry_private.part(int4send(t.id))) end', ring: 'tenantry_private.ring(\'user\')', returning: 'tenantry_private.ring_now(\'user\')', index: { column: 'mail_index', id: '00000000-0000-4000-8000-000000000001' } } },
-        { name: 'doc', encoding: 'json', comparable: false, secret: { opens: 'case when coalesce(t.doc #> \'{z}\', \'null\') <> \'null\' then jsonb_set(case when coalesce(t.doc #> \'{a}\', \'null\') <> \'null\' then jsonb_set(t.doc, \'{a}\', coalesce(tenantry_private.open_text($ring$, case when tenantry_private.shaped(t.doc #>> \'{a}\') is null then (t.doc #> \'{a}\')::text else t.doc #>> \'{a}\' end, \'00000000-0000-4000-8000-000000000002\'::uuid, \'user:\' || t.owner_id::text, int4send(1) || tenantry_private.part(int4send(t.id)), true)::jsonb, \'null\'), false) else t.doc end, \'{z}\', coalesce(tenantry_private.open_text($ring$, t.doc #>> \'{z}\', \'00000000-0000-4000-8000-000000000003\'::uuid, \'user:\' || t.owner_id::text, int4send(1) || tenantry_private.part(int4send(t.id)))::jsonb, \'null\'), false) else case when coalesce(t.doc #> \'{a}\', \'null\') <> \'null\' then jsonb_set(t.doc, \'{a}\', coalesce(tenantry_private.open_text($ring$, case when tenantry_private.shaped(t.doc #>> \'{a}\') is null then (t.doc #> \'{a}\')::text else t.doc #>> \'{a}\' end, \'00000000-0000-4000-8000-000000000002\'::uuid, \'user:\' || t.owner_id::text, int4send(1) || tenantry_private.part(int4send(t.id)), true)::jsonb, \'null\'), false) else t.doc end end', ring: 'tenantry_private.ring(\'user\')', returning: 'tenantry_private.ring_now(\'user\')' } },
+        { name: 'body', secret: { opens: 'case when t.body is not null then tenantry_private.open_text($ring$, t.body, \'00000000-0000-4000-8000-000000000001\'::uuid, \'user:\' || t.owner_id::text, int4send(1) || tenantry_private.part(int4send(t.id)), true) end', ring: 'tenantry_private.ring(\'user\')', returning: 'tenantry_private.ring_now(\'user\')' } },
+        { name: 'pin', secret: { opens: 'case when t.pin is not null then tenantry_private.open_text($ring$, t.pin, \'00000000-0000-4000-8000-000000000002\'::uuid, \'user:\' || t.owner_id::text, int4send(1) || tenantry_private.part(int4send(t.id)), true) end', ring: 'tenantry_private.ring(\'user\')', returning: 'tenantry_private.ring_now(\'user\')' } },
+        { name: 'mail', secret: { opens: 'case when t.mail is not null then tenantry_private.open_text($ring$, t.mail, \'00000000-0000-4000-8000-000000000003\'::uuid, \'user:\' || t.owner_id::text, int4send(1) || tenantry_private.part(int4send(t.id))) end', ring: 'tenantry_private.ring(\'user\')', returning: 'tenantry_private.ring_now(\'user\')', index: { column: 'mail_index', id: '00000000-0000-4000-8000-000000000003' } } },
+        { name: 'doc', encoding: 'json', comparable: false, secret: { opens: 'case when coalesce(t.doc #> \'{z}\', \'null\') <> \'null\' then jsonb_set(case when coalesce(t.doc #> \'{a}\', \'null\') <> \'null\' then jsonb_set(t.doc, \'{a}\', coalesce(tenantry_private.open_text($ring$, case when tenantry_private.shaped(t.doc #>> \'{a}\') is null then (t.doc #> \'{a}\')::text else t.doc #>> \'{a}\' end, \'00000000-0000-4000-8000-000000000004\'::uuid, \'user:\' || t.owner_id::text, int4send(1) || tenantry_private.part(int4send(t.id)), true)::jsonb, \'null\'), false) else t.doc end, \'{z}\', coalesce(tenantry_private.open_text($ring$, t.doc #>> \'{z}\', \'00000000-0000-4000-8000-000000000005\'::uuid, \'user:\' || t.owner_id::text, int4send(1) || tenantry_private.part(int4send(t.id)))::jsonb, \'null\'), false) else case when coalesce(t.doc #> \'{a}\', \'null\') <> \'null\' then jsonb_set(t.doc, \'{a}\', coalesce(tenantry_private.open_text($ring$, case when tenantry_private.shaped(t.doc #>> \'{a}\') is null then (t.doc #> \'{a}\')::text else t.doc #>> \'{a}\' end, \'00000000-0000-4000-8000-000000000004\'::uuid, \'user:\' || t.owner_id::text, int4send(1) || tenantry_private.part(int4send(t.id)), true)::jsonb, \'null\'), false) else t.doc end end', ring: 'tenantry_private.ring(\'user\')', returning: 'tenantry_private.ring_now(\'user\')' } },
       ],
       primaryKey: ['id'],
     },
@@ -307,13 +311,13 @@ export const schema = defineSchema<Accessors, DB>({
         { name: 'id', notNull: true },
         { name: 'owner_id', notNull: true, update: false },
         { name: 'label' },
-        { name: 'token', notNull: true, secret: { opens: 'case when t.token is not null then tenantry_private.open_text($ring$, t.token, \'00000000-0000-4000-8000-000000000004\'::uuid, \'user:\' || t.owner_id::text, int4send(1) || tenantry_private.part(int4send(t.id))) end', ring: 'tenantry_private.ring(\'user\')', returning: 'tenantry_private.ring_now(\'user\')' } },
-        { name: 'pin', secret: { opens: 'case when t.pin is not null then tenantry_private.open_text($ring$, t.pin, \'00000000-0000-4000-8000-000000000005\'::uuid, \'user:\' || t.owner_id::text, int4send(1) || tenantry_private.part(int4send(t.id))) end', ring: 'tenantry_private.ring(\'user\')', returning: 'tenantry_private.ring_now(\'user\')' } },
-        { name: 'email', secret: { opens: 'case when t.email is not null then tenantry_private.open_text($ring$, t.email, \'00000000-0000-4000-8000-000000000006\'::uuid, \'user:\' || t.owner_id::text, int4send(1) || tenantry_private.part(int4send(t.id))) end', ring: 'tenantry_private.ring(\'user\')', returning: 'tenantry_private.ring_now(\'user\')', index: { column: 'email_index', id: '00000000-0000-4000-8000-000000000006' } } },
-        { name: 'note', encoding: 'json', comparable: false, secret: { opens: 'case when t.note is not null then tenantry_private.open_text($ring$, t.note #>> \'{}\', \'00000000-0000-4000-8000-000000000007\'::uuid, \'user:\' || t.owner_id::text, int4send(1) || tenantry_private.part(int4send(t.id)))::json end', ring: 'tenantry_private.audited_ring(\'user\', \'00000000-0000-4000-8000-000000000007\'::uuid)', returning: 'tenantry_private.ring_now(\'user\', \'00000000-0000-4000-8000-000000000007\'::uuid)' } },
-        { name: 'settings', encoding: 'json', notNull: true, comparable: false, secret: { opens: 'case when coalesce(t.settings #> \'{secrets}\', \'null\') <> \'null\' then jsonb_set(case when coalesce(t.settings #> \'{deep,key}\', \'null\') <> \'null\' then jsonb_set(t.settings, \'{deep,key}\', coalesce(tenantry_private.open_text($ring$, t.settings #>> \'{deep,key}\', \'00000000-0000-4000-8000-000000000008\'::uuid, \'user:\' || t.owner_id::text, int4send(1) || tenantry_private.part(int4send(t.id)))::jsonb, \'null\'), false) else t.settings end, \'{secrets}\', coalesce(tenantry_private.open_text($ring$, t.settings #>> \'{secrets}\', \'00000000-0000-4000-8000-000000000009\'::uuid, \'user:\' || t.owner_id::text, int4send(1) || tenantry_private.part(int4send(t.id)))::jsonb, \'null\'), false) else case when coalesce(t.settings #> \'{deep,key}\', \'null\') <> \'null\' then jsonb_set(t.settings, \'{deep,key}\', coalesce(tenantry_private.open_text($ring$, t.settings #>> \'{deep,key}\', \'00000000-0000-4000-8000-000000000008\'::uuid, \'user:\' || t.owner_id::text, int4send(1) || tenantry_private.part(int4send(t.id)))::jsonb, \'null\'), false) else t.settings end end', ring: 'tenantry_private.ring(\'user\')', returning: 'tenantry_private.ring_now(\'user\')' } },
-        { name: 'whole', encoding: 'json', comparable: false, secret: { opens: 'case when t.whole is not null then tenantry_private.open_text($ring$, t.whole #>> \'{}\', \'00000000-0000-4000-8000-000000000010\'::uuid, \'user:\' || t.owner_id::text, int4send(1) || tenantry_private.part(int4send(t.id)))::jsonb end', ring: 'tenantry_private.ring(\'user\')', returning: 'tenantry_private.ring_now(\'user\')' } },
-        { name: 'raw', secret: { opens: 'case when t.raw is not null then tenantry_private.open_bytea($ring$, t.raw, \'00000000-0000-4000-8000-000000000011\'::uuid, \'user:\' || t.owner_id::text, int4send(1) || tenantry_private.part(int4send(t.id))) end', ring: 'tenantry_private.ring(\'user\')', returning: 'tenantry_private.ring_now(\'user\')' } },
+        { name: 'token', notNull: true, secret: { opens: 'case when t.token is not null then tenantry_private.open_text($ring$, t.token, \'00000000-0000-4000-8000-000000000006\'::uuid, \'user:\' || t.owner_id::text, int4send(1) || tenantry_private.part(int4send(t.id))) end', ring: 'tenantry_private.ring(\'user\')', returning: 'tenantry_private.ring_now(\'user\')' } },
+        { name: 'pin', secret: { opens: 'case when t.pin is not null then tenantry_private.open_text($ring$, t.pin, \'00000000-0000-4000-8000-000000000007\'::uuid, \'user:\' || t.owner_id::text, int4send(1) || tenantry_private.part(int4send(t.id))) end', ring: 'tenantry_private.ring(\'user\')', returning: 'tenantry_private.ring_now(\'user\')' } },
+        { name: 'email', secret: { opens: 'case when t.email is not null then tenantry_private.open_text($ring$, t.email, \'00000000-0000-4000-8000-000000000008\'::uuid, \'user:\' || t.owner_id::text, int4send(1) || tenantry_private.part(int4send(t.id))) end', ring: 'tenantry_private.ring(\'user\')', returning: 'tenantry_private.ring_now(\'user\')', index: { column: 'email_index', id: '00000000-0000-4000-8000-000000000008' } } },
+        { name: 'note', encoding: 'json', comparable: false, secret: { opens: 'case when t.note is not null then tenantry_private.open_text($ring$, t.note #>> \'{}\', \'00000000-0000-4000-8000-000000000009\'::uuid, \'user:\' || t.owner_id::text, int4send(1) || tenantry_private.part(int4send(t.id)))::json end', ring: 'tenantry_private.audited_ring(\'user\', \'00000000-0000-4000-8000-000000000009\'::uuid)', returning: 'tenantry_private.ring_now(\'user\', \'00000000-0000-4000-8000-000000000009\'::uuid)' } },
+        { name: 'settings', encoding: 'json', notNull: true, comparable: false, secret: { opens: 'case when coalesce(t.settings #> \'{secrets}\', \'null\') <> \'null\' then jsonb_set(case when coalesce(t.settings #> \'{deep,key}\', \'null\') <> \'null\' then jsonb_set(t.settings, \'{deep,key}\', coalesce(tenantry_private.open_text($ring$, t.settings #>> \'{deep,key}\', \'00000000-0000-4000-8000-000000000010\'::uuid, \'user:\' || t.owner_id::text, int4send(1) || tenantry_private.part(int4send(t.id)))::jsonb, \'null\'), false) else t.settings end, \'{secrets}\', coalesce(tenantry_private.open_text($ring$, t.settings #>> \'{secrets}\', \'00000000-0000-4000-8000-000000000011\'::uuid, \'user:\' || t.owner_id::text, int4send(1) || tenantry_private.part(int4send(t.id)))::jsonb, \'null\'), false) else case when coalesce(t.settings #> \'{deep,key}\', \'null\') <> \'null\' then jsonb_set(t.settings, \'{deep,key}\', coalesce(tenantry_private.open_text($ring$, t.settings #>> \'{deep,key}\', \'00000000-0000-4000-8000-000000000010\'::uuid, \'user:\' || t.owner_id::text, int4send(1) || tenantry_private.part(int4send(t.id)))::jsonb, \'null\'), false) else t.settings end end', ring: 'tenantry_private.ring(\'user\')', returning: 'tenantry_private.ring_now(\'user\')' } },
+        { name: 'whole', encoding: 'json', comparable: false, secret: { opens: 'case when t.whole is not null then tenantry_private.open_text($ring$, t.whole #>> \'{}\', \'00000000-0000-4000-8000-000000000012\'::uuid, \'user:\' || t.owner_id::text, int4send(1) || tenantry_private.part(int4send(t.id)))::jsonb end', ring: 'tenantry_private.ring(\'user\')', returning: 'tenantry_private.ring_now(\'user\')' } },
+        { name: 'raw', secret: { opens: 'case when t.raw is not null then tenantry_private.open_bytea($ring$, t.raw, \'00000000-0000-4000-8000-000000000013\'::uuid, \'user:\' || t.owner_id::text, int4send(1) || tenantry_private.part(int4send(t.id))) end', ring: 'tenantry_private.ring(\'user\')', returning: 'tenantry_private.ring_now(\'user\')' } },
       ],
       primaryKey: ['id'],
       uniques: [
