@@ -55,13 +55,17 @@ export async function reads({ vault, letters }: Accessors): Promise<void> {
   // @ts-expect-error a blind index is the database's own
   await vault.findMany({ select: ['email_index'] })
 
-  // Not yet, one that is, and one of whose paths is; copies of values are the database's own.
-  same<LettersRow['body'], string | null>(true)
-  same<LettersRow['pin'], string | null>(true)
+  // In whatever step they are, and by one path; copies of values are the database's own.
+  same<LettersRow['body'], Secret<string> | null>(true)
+  same<LettersRow['pin'], Secret<string> | null>(true)
   same<LettersRow['mail'], Secret<string> | null>(true)
   same<LettersRow['doc'], Secret<Json> | null>(true)
   same<keyof LettersRow, 'id' | 'owner_id' | 'body' | 'pin' | 'mail' | 'doc'>(true)
-  await letters.findMany({ where: { body: { in: ['x'] } }, orderBy: ['pin'] })
+  await letters.findMany({ where: { body: { not: null } }, orderBy: ['id'] })
+  // @ts-expect-error a secret is not compared
+  await letters.findMany({ where: { body: { in: ['x'] } } })
+  // @ts-expect-error nor has it an order
+  await letters.findMany({ orderBy: ['pin'] })
 }
 
 export async function filters({ vault }: Accessors): Promise<void> {
