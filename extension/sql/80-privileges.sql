@@ -53,13 +53,13 @@ $statistics$;
 
 -- Meant for everybody: defaults and policies call them as whoever runs the statement, and they tell nobody more than
 -- the context of their own session.
-grant execute on function tenantry.principal(text, text), tenantry.actor(), tenantry.may(text), tenantry.whoami(),
+grant execute on function tenantry.principal(text, text), tenantry.reach(text, text, regclass), tenantry.entered(), tenantry.sets_up(), tenantry.actor(), tenantry.may(text), tenantry.whoami(),
   tenantry.leave(), tenantry.audience(), tenantry.version() to public;
 -- A new partition of a kind's table takes over its trigger, so whoever creates partitions must be allowed to call this. It
 -- cannot be called but as a trigger, and looks into the registry for what to follow.
-grant execute on function tenantry_private.follow_kind() to public;
-grant select on tenantry.kinds, tenantry.tables, tenantry.schemas, tenantry.encrypted_columns to public;
-grant execute on function tenantry_private.encrypted_listing(), tenantry.wants_key_share() to public;
+grant execute on function tenantry_private.follow_kind(), tenantry_private.follow_membership(), tenantry_private.keep_owner(), tenantry_private.record_actor() to public;
+grant select on tenantry.kinds, tenantry.tables, tenantry.membership_sources, tenantry.schemas, tenantry.encrypted_columns to public;
+grant execute on function tenantry_private.privilege_names(integer), tenantry_private.privilege_list(integer), tenantry_private.encrypted_listing(), tenantry.wants_key_share() to public;
 
 -- What decrypting views and accessors call as whoever reads: each gives nothing but sealed rings to anybody, and opens
 -- only what the context of the session may.
@@ -70,6 +70,16 @@ grant execute on function
   tenantry_private.part(bytea), tenantry_private.shaped(text), tenantry_private.shaped(bytea),
   tenantry.blind_index(uuid, text)
 to tenantry_user, tenantry_admin, tenantry_facade;
+
+-- Whoever works as somebody gives and takes.
+grant execute on function tenantry.delegate(tenantry.entity, text[], tenantry.entity, timestamptz, regclass[], integer),
+  tenantry.revoke(uuid, tenantry.entity, tenantry.entity), tenantry_private.visible_delegations() to tenantry_user, tenantry_admin;
+grant select on tenantry.delegations to tenantry_user, tenantry_admin;
+grant execute on function
+  tenantry_private.is_admin(), tenantry_private.require_admin(text), tenantry_private.require_declarable(regclass),
+  tenantry_private.reach_source(regclass), tenantry_private.reach_made_from(regclass), tenantry_private.reach_view(regclass), tenantry_private.reach_name(regclass),
+  tenantry_private.record_reach_view(regclass, text), tenantry_private.reach_views_to_follow()
+to tenantry_reach;
 
 -- The halves of the internal roles. The event triggers run as tenantry_owner.
 grant execute on function
@@ -86,7 +96,7 @@ to tenantry_engine;
 -- The entering functions go to each login that tenantry.allow() names, not to a group: roles are cluster-wide.
 
 -- For DBAs. Every one of them also asks whether the login is an admin of this database.
-grant select on tenantry.issuers, tenantry.key_status, tenantry.secret_readings to tenantry_admin;
+grant select on tenantry.audit, tenantry.issuers, tenantry.key_status, tenantry.secret_readings to tenantry_admin;
 grant execute on function
   tenantry.configure(text, text), tenantry.initialise(boolean),
   tenantry.register_issuer(text, bytea, interval, interval), tenantry.unregister_issuer(text),
@@ -94,9 +104,10 @@ grant execute on function
   tenantry.register_kind(text, regclass, name, name, text, boolean), tenantry.unregister_kind(text),
   tenantry.register_entity(tenantry.entity, tenantry.entity, boolean), tenantry.unregister_entity(tenantry.entity),
   tenantry.register_service(tenantry.entity, text), tenantry.unregister_service(tenantry.entity, text),
+  tenantry.register_membership(regclass, name, text, name, text, name, jsonb, text[]), tenantry.unregister_membership(regclass, text, text),
   tenantry.allow(name, text, boolean), tenantry.disallow(name, text),
   tenantry.bind_role(name, tenantry.entity, boolean), tenantry.unbind_role(name),
-  tenantry.protect(regclass, name, text, name[], name[], boolean), tenantry.unprotect(regclass, boolean),
+  tenantry.protect(regclass, name, text, name[], name[], boolean, jsonb, text, name, boolean), tenantry.unprotect(regclass, boolean),
   tenantry.share(regclass, name[], boolean), tenantry.unshare(regclass, boolean),
   tenantry.exempt(regclass, text), tenantry.unexempt(regclass),
   tenantry.manage_schema(name, name), tenantry.unmanage_schema(name),
@@ -125,6 +136,8 @@ begin
              'ambient_context', 'session_binding', 'login_refusal', 'require_ordinary_login', 'issuer_of', 'verified_claims', 'issuer_by_header', 'admitted', 'settle', 'enter_for_pass',
              'record_entities', 'refresh_table_owners', 'follow_secrets',
              'facade_text', 'record_facade', 'facades_to_follow', 'make_seal', 'follow_alter', 'keep_trigger_note', 'before_alter', 'after_alter', 'after_drop',
+             'walk', 'reached', 'held', 'passable', 'may_revoke', 'behind', 'note', 'givers_live', 'link_ends', 'chain_ends', 'count_membership', 'require_container', 'visible_delegations',
+             'record_reach_view', 'reach_views_to_follow',
              -- keys, shares and plaintexts
              'aes_encrypt', 'aes_decrypt', 'expanded', 'keep_share', 'key_file', 'current_share', 'has_share', 'wrapped', 'unwrapped', 'unlock', 'key_of',
              'sealing_key', 'sealed_ring', 'ring_content', 'ring_of', 'may_open', 'note_reading', 'seal_bytes', 'open_bytes', 'key_on_ring', 'is_ours', 'is_for',

@@ -48,13 +48,19 @@ begin
     -- The schemas belong to tenantry_owner; an ordinary installer becomes its member for this transaction only.
     if not superuser then
       execute format(case when current_setting('server_version_num')::integer >= 160000
-        then 'grant tenantry_owner, tenantry_facade, tenantry_engine to %I with set true, inherit false'
-        else 'grant tenantry_owner, tenantry_facade, tenantry_engine to %I' end, installer);
+        then 'grant tenantry_owner, tenantry_facade, tenantry_reach, tenantry_engine to %I with set true, inherit false'
+        else 'grant tenantry_owner, tenantry_facade, tenantry_reach, tenantry_engine to %I' end, installer);
       set local role tenantry_facade;
     end if;
     drop schema tenant;
     drop function tenantry_private.define_facade(regclass), tenantry_private.drop_facade(regclass),
       tenantry_private.lock_facade(regclass), tenantry_private.suspend_facades(text), tenantry_private.resume_facades(), tenantry_private.make_facade(regclass);
+    if not superuser then
+      set local role tenantry_reach;
+    end if;
+    drop schema reach;
+    drop function tenantry_private.define_reach_view(regclass), tenantry_private.drop_reach_view(regclass),
+      tenantry_private.suspend_reach_views(text), tenantry_private.resume_reach_views(), tenantry_private.make_reach_view(regclass);
     if not superuser then
       set local role tenantry_engine;
     end if;
@@ -66,8 +72,8 @@ begin
     if not superuser then
       execute format('set local role %I', installer);
       execute format(case when current_setting('server_version_num')::integer >= 160000
-        then 'revoke tenantry_owner, tenantry_facade, tenantry_engine from %1$I granted by %1$I'
-        else 'revoke tenantry_owner, tenantry_facade, tenantry_engine from %1$I' end, installer);
+        then 'revoke tenantry_owner, tenantry_facade, tenantry_reach, tenantry_engine from %1$I granted by %1$I'
+        else 'revoke tenantry_owner, tenantry_facade, tenantry_reach, tenantry_engine from %1$I' end, installer);
     end if;
   end if;
   -- Given at installation where pgcrypto does not stand in a schema that everybody may use.

@@ -9,7 +9,7 @@ begin
   perform set_config('tenantry.installer', current_user, true);
   if not (select r.rolsuper from pg_catalog.pg_roles r where r.rolname = current_user) then
     begin
-      foreach internal in array array['tenantry_owner', 'tenantry_facade', 'tenantry_engine'] loop
+      foreach internal in array array['tenantry_owner', 'tenantry_facade', 'tenantry_reach', 'tenantry_engine'] loop
         execute format('grant %I to %I', internal, current_user)
              || case when current_setting('server_version_num')::integer >= 160000 then ' with set true, inherit false' else '' end;
       end loop;
@@ -19,7 +19,7 @@ begin
           using errcode = 'TN011',
                 hint = format(
                   case when current_setting('server_version_num')::integer >= 160000
-                    then 'A superuser runs: grant tenantry_owner, tenantry_facade, tenantry_engine, tenantry_user, tenantry_admin to %I with admin true, inherit false, set false;'
+                    then 'A superuser runs: grant tenantry_owner, tenantry_facade, tenantry_reach, tenantry_engine, tenantry_user, tenantry_admin to %I with admin true, inherit false, set false;'
                     else 'A superuser runs: alter role %I createrole;'
                   end, current_user);
     end;
@@ -36,7 +36,7 @@ begin
     raise exception 'tenantry is installed in this database already'
       using errcode = 'TN011', hint = 'To see the version: select tenantry.version(); to take it away: psql -f uninstall.sql.';
   end if;
-  select n.nspname into taken from pg_catalog.pg_namespace n where n.nspname in ('tenantry', 'tenantry_private', 'tenant') order by 1 limit 1;
+  select n.nspname into taken from pg_catalog.pg_namespace n where n.nspname in ('tenantry', 'tenantry_private', 'tenant', 'reach') order by 1 limit 1;
   if taken is not null then
     raise exception 'schema % exists already and is not tenantry''s', taken
       using errcode = 'TN011', hint = format('Run: alter schema %I rename to <another name>; or drop it, and install tenantry again.', taken);
@@ -47,6 +47,7 @@ $free$;
 create schema tenantry authorization tenantry_owner;
 create schema tenantry_private authorization tenantry_owner;
 create schema tenant authorization tenantry_facade;
+create schema reach authorization tenantry_reach;
 
 -- pgcrypto may stand in any schema, and @extschema:name@ exists from 16 on only, so it is looked up. A schema in
 -- which others may create would let them slip in a function of a better matching signature.
@@ -81,9 +82,12 @@ comment on schema tenantry is 'tenantry: multi-tenant isolation in the database.
 comment on schema tenantry_private is 'tenantry: registry, keys and the halves of functions that nobody calls by hand.';
 grant usage on schema tenantry to public;
 grant usage on schema tenantry_private to tenantry_user, tenantry_admin;
-grant usage on schema tenantry, tenantry_private to tenantry_facade, tenantry_engine;
+grant usage on schema tenantry, tenantry_private to tenantry_facade, tenantry_reach, tenantry_engine;
 
 set local role tenantry_facade;
 comment on schema tenant is 'tenantry: own rows with secrets decrypted, a view for each table with encrypted columns.';
 grant usage on schema tenant to tenantry_user, tenantry_admin;
+set local role tenantry_reach;
+comment on schema reach is 'tenantry: every row that one may reach, a view for each protected table.';
+grant usage on schema reach to tenantry_user, tenantry_admin;
 set local role tenantry_owner;

@@ -124,6 +124,10 @@ create table tenantry_private.tables (
   unchecked_references name[]      not null default '{}',
   writers              name[]      not null default '{}',
   reason               text,
+  reach                boolean     not null default true,
+  shared_by            jsonb       not null default '{}',
+  public_when          text,
+  actor_column         name,
   expressions          jsonb       not null default '{}',
   before               jsonb       not null default '{}',
   declared_by          name        not null default session_user,
@@ -144,6 +148,10 @@ comment on column tenantry_private.tables.parent is 'by_parent: the table that k
 comment on column tenantry_private.tables.unchecked_references is 'Foreign key columns that may point at rows the writer does not see.';
 comment on column tenantry_private.tables.writers is 'shared: the roles that may write.';
 comment on column tenantry_private.tables.reason is 'exempt: why the table needs no isolation.';
+comment on column tenantry_private.tables.reach is 'Whether the table has a view in the schema reach.';
+comment on column tenantry_private.tables.shared_by is 'Columns that name a container whose members share the row → its kind.';
+comment on column tenantry_private.tables.public_when is 'An expression over the row: whoever has a context, the anonymous one included, reads such rows on the reach path.';
+comment on column tenantry_private.tables.actor_column is 'The column that records who inserted a row, as kind:id.';
 comment on column tenantry_private.tables.expressions is 'Policy name → how PostgreSQL printed its expressions when it was made; check() compares.';
 comment on column tenantry_private.tables.before is 'What the table was like before: row security, owner default, nullability.';
 comment on column tenantry_private.tables.declared_by is 'The login role that declared it.';

@@ -65,6 +65,17 @@ declare
   recorded bigint;
 begin
   perform tenantry_private.check_id(id) from unnest(ids) as id;
+  -- What was said about an earlier life of an id is not said about this one.
+  update tenantry_private.memberships m
+     set void = true
+    from tenantry_private.entities e
+   where e.kind = the_kind and e.id = any (ids) and e.gone_at is not null and e.gone_at <> now()
+     and (m.member_kind, m.member_id) = (e.kind, e.id);
+  update tenantry_private.memberships m
+     set void = true
+    from tenantry_private.entities e
+   where e.kind = the_kind and e.id = any (ids) and e.gone_at is not null and e.gone_at <> now()
+     and (m.container_kind, m.container_id) = (e.kind, e.id);
   insert into tenantry_private.entities as e (kind, id, owner_kind, owner_id)
   select the_kind, new.id, case when new.owner is not null then the_owner_kind end, new.owner
     from unnest(ids, owners) as new (id, owner)

@@ -253,10 +253,15 @@ begin
           union all
           select format('kind %s', k.kind) from tenantry_private.kinds k where k.owner_kind = kind and k.kind <> kind
           union all
-          select format('service %s:%s', s.kind, s.id) from tenantry_private.services s where s.serves_kind = kind) as usage;
+          select format('service %s:%s', s.kind, s.id) from tenantry_private.services s where s.serves_kind = kind
+          union all
+          select format('memberships in %s', m.relation) from tenantry_private.membership_sources m where kind in (m.member_kind, m.container_kind)
+          union all
+          select format('rows of %s that are shared by it', t.relation)
+            from tenantry_private.tables t cross join lateral jsonb_each_text(t.shared_by) s where s.value = kind) as usage;
   if user_of is not null then
     perform tenantry_private.refuse(format('kind %s is in use by %s', kind, user_of),
-      'Unprotect those tables, unregister those services, and unregister those kinds, or register them again without an owner, first.');
+      'Unprotect those tables, unregister those services and memberships, and unregister those kinds, or register them again without an owner, first.');
   end if;
   delete from tenantry_private.entities e where e.kind = forget_kind.kind;
   delete from tenantry_private.kinds k where k.kind = forget_kind.kind;

@@ -9,7 +9,8 @@ create function tenantry_private.set_context(
   privileges text,
   actor      text,
   principal  text,
-  source     text
+  source     text,
+  until      text default ''
 )
 returns void
 language plpgsql volatile
@@ -21,15 +22,15 @@ begin
   -- Assigned, not PERFORMed: a simple expression costs a fraction of a query.
   context := set_config('tenantry.context',
     tenantry_private.sealed('c1', signer,
-      entered || E'\x1f' || tenantry_private.instant(clock_timestamp() + signer.lifetime) || E'\x1f' ||
+      entered || E'\x1f' || least(tenantry_private.instant(clock_timestamp() + signer.lifetime), nullif(until, '')) || E'\x1f' ||
       privileges || E'\x1f' || actor || E'\x1f' || principal || E'\x1f' || source,
       timestamptz_send(now())),
     true);
 end
 $$;
 
-comment on function tenantry_private.set_context(tenantry_private.signing_keys, text, text, text, text, text) is
-  'Signs a context and sets it for this transaction.';
+comment on function tenantry_private.set_context(tenantry_private.signing_keys, text, text, text, text, text, text) is
+  'Signs a context and sets it for this transaction; until: when what it rests on expires, if it does.';
 
 create function tenantry_private.refuse_context(field text[])
 returns void

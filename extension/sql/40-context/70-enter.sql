@@ -5,7 +5,8 @@ create table tenantry_private.table_owners (
 comment on table tenantry_private.table_owners is 'Owners of protected tables, kept beside tenantry_private.tables so that enter() need not look at every table.';
 comment on column tenantry_private.table_owners.role_oid is 'A role that owns a protected table.';
 
--- Verifies a token or a pass: {privileges, actor, principal, expires}.
+-- Verifies a token or a pass: {privileges, actor, principal, expires, until}. until: when a delegation that it rests on
+-- expires, so that nothing is held longer than it was given; empty where there is none.
 create function tenantry_private.admitted(credential text, signer tenantry_private.signing_keys)
 returns text[]
 language plpgsql stable
@@ -30,7 +31,7 @@ begin
     if field[2] <= tenantry_private.instant(clock_timestamp()) then
       raise exception 'the pass has expired' using errcode = 'TN003', hint = 'Enter with a credential again.';
     end if;
-    return array[field[3], field[4], field[5], field[2]];
+    return array[field[3], field[4], field[5], field[2], coalesce(field[6], '')];
   end if;
 
   ignored := tenantry_private.require_ordinary_login(signer);
@@ -41,12 +42,13 @@ begin
     tenantry_private.privilege_list(bits),
     chain[cardinality(chain)],
     chain[1],
-    tenantry_private.instant(to_timestamp((claim -> 'exp')::double precision))];
+    tenantry_private.instant(to_timestamp((claim -> 'exp')::double precision)),
+    case when bits > 63 then coalesce(tenantry_private.instant(tenantry_private.chain_ends(chain)), '') else '' end];
 end
 $$;
 
 comment on function tenantry_private.admitted(text, tenantry_private.signing_keys) is
-  'What a token or a pass entitles to: {privileges, actor, principal, expires}. Errors: TN003, TN004, TN008, TN009, TN010.';
+  'What a token or a pass entitles to: {privileges, actor, principal, expires, until}. Errors: TN003, TN004, TN008, TN009, TN010.';
 
 create function tenantry_private.settle(admission text[], signer tenantry_private.signing_keys)
 returns void
@@ -69,7 +71,7 @@ begin
   end if;
   -- Left off by an earlier user of the connection, it would turn every query into an error.
   ignored := set_config('row_security', 'on', true);
-  ignored := tenantry_private.set_context(signer, tenantry_private.instant(statement_timestamp()), admission[1], admission[2], admission[3], 'context');
+  ignored := tenantry_private.set_context(signer, tenantry_private.instant(statement_timestamp()), admission[1], admission[2], admission[3], 'context', admission[5]);
 end
 $$;
 
@@ -124,7 +126,7 @@ begin
   elsif starts_with(credential, 'p1.') then
     field  := string_to_array(substr(credential, 69), E'\x1f');
     signer := (select k from tenantry_private.signing_keys k where k.id = field[1]);
-    if field[2] > tenantry_private.instant(clock_timestamp())
+    if field[2] > tenantry_private.instant(clock_timestamp()) and field[6] is null
        and tenantry_private.same_mac(substr(credential, 4, 64),
              tenantry_private.hmac_sha256(tenantry_private.signed_bytes('p1', substr(credential, 69), ''), signer.secret)) then
       body := field[3] || E'\x1f' || field[4] || E'\x1f' || field[5];
@@ -170,7 +172,7 @@ begin
           end if;
         elsif strpos(claim #>> '{act,sub}', ':') > 1 and claim #> '{act,act}' is null then
           bits := tenantry_private.link_privileges(claim #>> '{act,sub}', claim ->> 'sub');
-          if bits > 0 then
+          if bits between 1 and 63 then
             body := tenantry_private.privilege_list(bits) || E'\x1f' || (claim #>> '{act,sub}') || E'\x1f' || (claim ->> 'sub');
           end if;
         end if;
@@ -214,8 +216,8 @@ begin
   perform tenantry_private.settle(admission, signer);
   -- Never longer than the credential itself, so that passes cannot be chained.
   return tenantry_private.sealed('p1', signer,
-    least(admission[4], tenantry_private.instant(clock_timestamp() + ttl_seconds * interval '1 second')) || E'\x1f' ||
-    admission[1] || E'\x1f' || admission[2] || E'\x1f' || admission[3],
+    least(admission[4], nullif(admission[5], ''), tenantry_private.instant(clock_timestamp() + ttl_seconds * interval '1 second')) || E'\x1f' ||
+    admission[1] || E'\x1f' || admission[2] || E'\x1f' || admission[3] || coalesce(E'\x1f' || nullif(admission[5], ''), ''),
     '');
 end
 $$;
@@ -231,16 +233,22 @@ set debug_print_parse = off
 set debug_print_rewritten = off
 set debug_print_plan = off
 as $$
+declare
+  chain text[] := array[principal::text];
+  bits  integer;
 begin
   perform tenantry_private.require_admin('assume an entity without a credential');
   if principal is null then
     raise exception 'assume() needs an entity' using errcode = '22004', hint = 'Write it kind:id.';
   end if;
+  if actor is not null and actor <> principal then
+    chain := chain || actor::text;
+  end if;
+  bits := tenantry_private.chain_privileges(chain);
   -- No statement is named as the one of entry: an admin's script may be one single message.
   perform tenantry_private.set_context(tenantry_private.current_signer(), '',
-    tenantry_private.privilege_list(tenantry_private.chain_privileges(
-      case when actor is null then array[principal::text] else array[principal::text, actor::text] end)),
-    coalesce(actor, principal), principal, 'assumed');
+    tenantry_private.privilege_list(bits), coalesce(actor, principal), principal, 'assumed',
+    case when bits > 63 then coalesce(tenantry_private.instant(tenantry_private.chain_ends(chain)), '') else '' end);
 end
 $$;
 
@@ -274,7 +282,7 @@ begin
   perform set_config('tenantry.session',
     tenantry_private.sealed('s1', signer,
       tenantry_private.instant(statement_timestamp()) || E'\x1f' ||
-      tenantry_private.instant(clock_timestamp() + duration) || E'\x1f' ||
+      least(tenantry_private.instant(clock_timestamp() + duration), nullif(admission[5], '')) || E'\x1f' ||
       admission[1] || E'\x1f' || admission[2] || E'\x1f' || admission[3] || E'\x1f' || 'session',
       tenantry_private.session_binding()),
     false);

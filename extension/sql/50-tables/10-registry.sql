@@ -1,6 +1,7 @@
 create view tenantry.tables as
 select t.relation, n.nspname as schema_name, c.relname as table_name, t.class, t.owner_column, t.owner_kind,
-       t.owner_from, t.parent, t.unchecked_references, t.writers, t.reason, t.declared_by, t.declared_at
+       t.owner_from, t.parent, t.unchecked_references, t.writers, t.reason, t.declared_by, t.declared_at,
+       t.reach, t.shared_by, t.public_when, t.actor_column
   from tenantry_private.tables t
   join pg_catalog.pg_class c on c.oid = t.relation
   join pg_catalog.pg_namespace n on n.oid = c.relnamespace;
@@ -77,9 +78,11 @@ begin
     perform tenantry_private.require_declarable(declaration.relation);
   end if;
   insert into tenantry_private.tables as t
-         (relation, tag, class, owner_column, owner_kind, owner_from, parent, unchecked_references, writers, reason, before)
+         (relation, tag, class, owner_column, owner_kind, owner_from, parent, unchecked_references, writers, reason, before,
+          reach, shared_by, public_when, actor_column)
   values (declaration.relation, tenantry_private.new_tag(declaration.relation), declaration.class, declaration.owner_column, declaration.owner_kind, declaration.owner_from,
-          declaration.parent, declaration.unchecked_references, declaration.writers, declaration.reason, declaration.before)
+          declaration.parent, declaration.unchecked_references, declaration.writers, declaration.reason, declaration.before,
+          coalesce(declaration.reach, true), coalesce(declaration.shared_by, '{}'), declaration.public_when, declaration.actor_column)
       on conflict (relation) do update
      set class                = excluded.class,
          owner_column         = excluded.owner_column,
@@ -88,7 +91,20 @@ begin
          parent               = excluded.parent,
          unchecked_references = excluded.unchecked_references,
          writers              = excluded.writers,
-         reason               = excluded.reason;
+         reason               = excluded.reason,
+         reach                = excluded.reach,
+         shared_by            = excluded.shared_by,
+         public_when          = excluded.public_when,
+         actor_column         = excluded.actor_column;
+  if declaration.public_when is not null then
+    -- Whom nobody has said who they are: an entity like any other, which owns nothing and can be given nothing.
+    insert into tenantry_private.kinds (kind, id_type) values ('anonymous', 'text') on conflict do nothing;
+    insert into tenantry_private.entities (kind, id) values ('anonymous', 'anonymous') on conflict do nothing;
+  end if;
+  perform tenantry_private.note(case declaration.class when 'shared' then 'share' when 'exempt' then 'exempt' else 'protect' end, declaration.relation::text,
+    jsonb_strip_nulls(jsonb_build_object('owner_column', declaration.owner_column, 'owner_kind', declaration.owner_kind, 'owner_from', declaration.owner_from,
+      'writers', nullif(declaration.writers, '{}'), 'reason', declaration.reason, 'shared_by', nullif(declaration.shared_by, '{}'),
+      'public_when', declaration.public_when, 'actor_column', declaration.actor_column)));
 end
 $$;
 
@@ -111,6 +127,7 @@ begin
     perform tenantry_private.require_declarable(target);
   end if;
   delete from tenantry_private.tables t where t.relation = target returning t.tag into the_tag;
+  perform tenantry_private.note('forget', target::text);
   for routine in
     select p.oid::regprocedure
       from pg_catalog.pg_proc p

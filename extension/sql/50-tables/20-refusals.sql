@@ -21,7 +21,7 @@ begin
   if not found then
     perform tenantry_private.refuse(format('there is no table %s any more', target), 'Run: select * from tenantry.sync();');
   end if;
-  if relation.schema in ('pg_catalog', 'information_schema', 'pg_toast', 'tenantry', 'tenantry_private', 'tenant') then
+  if relation.schema in ('pg_catalog', 'information_schema', 'pg_toast', 'tenantry', 'tenantry_private', 'tenant', 'reach') then
     perform tenantry_private.refuse(format('%s is a system table', target), 'Only tables of the application can be isolated.');
   end if;
   if relation.relkind = 'v' then

@@ -321,6 +321,8 @@ declare
   owner  pg_catalog.pg_attribute;
   type   oid;
   actual text;
+  shared record;
+  public_index name;
 begin
   select a.* into owner
     from pg_catalog.pg_attribute a
@@ -342,6 +344,36 @@ begin
         where i.indrelid = target and i.indkey[0] = owner.attnum and i.indisvalid and i.indpred is null and m.amname = 'btree') then
     statement := format('create index %I on %s (%I)', tenantry_private.short_name(target, 'tenantry_owner_idx'), target, declaration.owner_column);
     lock := 'SHARE';
+    return next;
+  end if;
+
+  for shared in
+    select s.key as column_name
+      from jsonb_each_text(case when declaration.reach then declaration.shared_by else '{}' end) s
+     where not exists (
+           select
+             from pg_catalog.pg_index i
+             join pg_catalog.pg_class c on c.oid = i.indexrelid
+             join pg_catalog.pg_am m on m.oid = c.relam
+            where i.indrelid = target and i.indkey[0] = tenantry_private.column_number(target, s.key) and i.indisvalid and i.indpred is null and m.amname = 'btree')
+     order by s.key
+  loop
+    statement := format('create index %I on %s (%I)', tenantry_private.short_name(target, format('tenantry_%s_idx', left(shared.column_name, 20))), target, shared.column_name);
+    lock := 'SHARE';
+    return next;
+  end loop;
+  -- Also what sees to it that the expression is immutable.
+  if declaration.reach and declaration.public_when is not null and not exists (
+       select from pg_catalog.pg_index i join pg_catalog.pg_class c on c.oid = i.indexrelid
+        where i.indrelid = target and i.indpred is not null and obj_description(c.oid, 'pg_class') = 'tenantry: ' || declaration.public_when) then
+    perform tenantry_private.require_expression(declaration.public_when);
+    public_index := tenantry_private.short_name(target, 'tenantry_public_idx');
+    statement := format('create index %I on %s (%I) where (%s)', public_index, target, declaration.owner_column, declaration.public_when);
+    lock := 'SHARE';
+    return next;
+    statement := format('comment on index %I.%I is %L', (select n.nspname from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace where c.oid = target),
+                   public_index, 'tenantry: ' || declaration.public_when);
+    lock := null;
     return next;
   end if;
 

@@ -20,16 +20,21 @@ begin
     select c.command, twin.permissive, r.to_role, r.prefix
       from (values (1, 'select'), (2, 'insert'), (3, 'update'), (4, 'delete')) as c (position, command)
      cross join (values (true), (false)) as twin (permissive)
-     cross join (values (1, 'tenantry_user', 'tenantry_'), (2, 'tenantry_facade', 'tenantry_facade_')) as r (position, to_role, prefix)
-     where r.to_role = 'tenantry_user' or exists (select from tenantry_private.encrypted(declaration.relation))
+     cross join (values (1, 'tenantry_user', 'tenantry_'), (2, 'tenantry_facade', 'tenantry_facade_'), (3, 'tenantry_reach', 'tenantry_reach_')) as r (position, to_role, prefix)
+     where r.to_role = 'tenantry_user'
+        or r.to_role = 'tenantry_facade' and exists (select from tenantry_private.encrypted(declaration.relation))
+        or r.to_role = 'tenantry_reach' and declaration.reach
      order by r.position, twin.permissive desc, c.position
   loop
     command    := rule.command;
     permissive := rule.permissive;
     policy     := rule.prefix || rule.command || case when rule.permissive then '' else '_floor' end;
     to_role    := rule.to_role;
-    condition  := format('%I = (select tenantry.principal(%L, %L)::%s)', declaration.owner_column, declaration.owner_kind,
-                    rule.command, cast_to);
+    condition  := case rule.to_role
+                    when 'tenantry_reach' then tenantry_private.reach_condition(declaration, rule.command, cast_to)
+                    else format('%I = (select tenantry.principal(%L, %L)::%s)', declaration.owner_column, declaration.owner_kind,
+                           rule.command, cast_to)
+                  end;
     using_text := case when rule.command <> 'insert' then condition end;
     check_text := case when rule.command in ('insert', 'update') then condition end;
     return next;
@@ -64,6 +69,58 @@ end
 $$;
 
 comment on function tenantry_private.wanted_policies(tenantry_private.tables) is 'The policies that a declared table must have.';
+
+-- An expression of the application's that becomes part of statements of ours, which others may run later (sync()): nothing in
+-- it may end the statement or the parentheses around it.
+create function tenantry_private.require_expression(expression text)
+returns void
+language plpgsql immutable
+as $$
+declare
+  bare  constant text := regexp_replace(expression, E'\'[^\']*\'|"[^"]*"', '', 'g');
+  depth integer := 0;
+begin
+  for at in 1 .. length(bare) loop
+    depth := depth + case substr(bare, at, 1) when '(' then 1 when ')' then -1 else 0 end;
+    exit when depth < 0;
+  end loop;
+  if btrim(expression) = '' or depth <> 0 or bare ~ E'[;\'"$]|--|/\\*' or strpos(expression, E'\\') > 0 then
+    perform tenantry_private.refuse(format('this is not one expression: %s', expression),
+      'Write a condition over the row''s columns, without comments, semicolons, dollar quotes and backslashes: public_when => ''is_public''.');
+  end if;
+end
+$$;
+
+comment on function tenantry_private.require_expression(text) is 'Refuses text that could be more than an expression. Error: TN011.';
+
+-- Arrays, computed once per statement: index conditions where rows are few among many, filters else. An insert names its
+-- owner; the containers of what is written are asked for by a trigger, on every path.
+create function tenantry_private.reach_condition(declaration tenantry_private.tables, command text, cast_to text)
+returns text
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  condition text := format('%I = any ((select tenantry.reach(%L, %L, %L::regclass))::%s[])', declaration.owner_column, declaration.owner_kind,
+                      command, declaration.relation, cast_to);
+  shared    record;
+begin
+  if command = 'insert' then
+    return condition;
+  end if;
+  for shared in select s.key as column_name, s.value as kind from jsonb_each_text(declaration.shared_by) s order by s.key loop
+    condition := condition || format(' or %I = any ((select tenantry.reach(%L, %L, %L::regclass))::%s[])', shared.column_name, shared.kind,
+      command, declaration.relation, tenantry_private.id_cast(tenantry_private.column_type(declaration.relation, shared.column_name)));
+  end loop;
+  if command = 'select' and declaration.public_when is not null then
+    perform tenantry_private.require_expression(declaration.public_when);
+    condition := condition || format(' or (select tenantry.entered()) and (%s)', declaration.public_when);
+  end if;
+  return condition;
+end
+$$;
+
+comment on function tenantry_private.reach_condition(tenantry_private.tables, text, text) is 'What the policies of the reach path ask.';
 
 create function tenantry_private.actual_policies(target regclass)
 returns table (policy name, command text, permissive boolean, to_roles name[], using_printed text, check_printed text)

@@ -48,6 +48,11 @@ begin
     if key_columns <@ child.unchecked_references then
       continue;
     end if;
+    -- the container, for which its members are asked
+    if cardinality(key_columns) = 1 and child.shared_by ? key_columns[1]::text
+       and (select k.relation from tenantry_private.kinds k where k.kind = child.shared_by ->> key_columns[1]) = key.confrelid then
+      continue;
+    end if;
     -- the key to the parent, which the owner is tied to
     if child.class = 'by_parent' and key.confrelid = child.parent
        and key_columns = (select array_agg(c order by c) from unnest(child.owner_from) as c) then
@@ -114,6 +119,31 @@ begin
   end if;
 $body$, key.columns, key.new_columns, key.parent, key.parent_columns, key.conname,
         regexp_replace(key.conname, '[\n\r]', ' ', 'g'), key.parent_name);
+  end loop;
+  -- Whoever writes into a container must reach it, on every path; what a row was in before is not asked again.
+  for key in
+    select s.key as column_name, s.value as kind,
+           tenantry_private.id_cast(tenantry_private.column_type(child.relation, s.key)) as cast_to
+      from jsonb_each_text(child.shared_by) s
+     order by s.key
+  loop
+    checks := checks || format($body$
+  if tg_op = 'INSERT' then
+    unseen := exists (
+      select from (select distinct %1$I as id from new_rows) n
+       where n.id is not null and n.id <> all ((select tenantry.reach(%2$L, 'insert', tg_relid))::%3$s[]));
+  else
+    unseen := exists (
+      select from (select %1$I as id from new_rows except select %1$I from old_rows) n
+       where n.id is not null and n.id <> all ((select tenantry.reach(%2$L, 'insert', tg_relid))::%3$s[]));
+  end if;
+  if unseen and not tenantry.sets_up() then
+    raise exception using errcode = '42501',
+      message = format('new row violates row-level security policy for table "%%s"', tg_table_name),
+      hint = %4$L;
+  end if;
+$body$, key.column_name, key.kind, key.cast_to,
+        format('%s names a %s that this session does not reach with the privilege insert, or that does not exist.', quote_ident(key.column_name), key.kind));
   end loop;
   return nullif(checks, '');
 end
@@ -242,6 +272,7 @@ begin
     statement := format('drop trigger tenantry_owner_fill on %s', target);
     return next;
   end if;
+  return query select * from tenantry_private.plan_reach(declaration);
   return query select * from tenantry_private.plan_secrets(target);
 end
 $$;

@@ -70,6 +70,7 @@ begin
   return query select * from tenantry_private.plan_row_security(declaration.relation);
   return query select * from tenantry_private.plan_policies(declaration);
   return query select * from tenantry_private.plan_grants(declaration.relation, array['select', 'insert', 'update', 'delete']);
+  return query select * from tenantry_private.plan_reach_grants(declaration);
 end
 $$;
 
@@ -96,7 +97,11 @@ create function tenantry_private.declaration_of(
   owner_column         name,
   owner_kind           text,
   owner_from           name[],
-  unchecked_references name[]
+  unchecked_references name[],
+  shared_by            jsonb   default null,
+  public_when          text    default null,
+  actor_column         name    default null,
+  reach                boolean default null
 )
 returns tenantry_private.tables
 language plpgsql stable
@@ -203,6 +208,12 @@ begin
     end if;
   end if;
 
+  declaration.reach        := coalesce(reach, known.reach, true);
+  declaration.shared_by    := coalesce(shared_by, known.shared_by, '{}');
+  declaration.public_when  := case when public_when = '' then null else coalesce(public_when, known.public_when) end;
+  declaration.actor_column := coalesce(actor_column, known.actor_column);
+  perform tenantry_private.require_sharing(declaration);
+
   if declaration.class = 'owned' or tenantry_private.column_type(target, declaration.owner_column) is not null then
     perform tenantry_private.require_owner_column(target, declaration.owner_column, declaration.owner_kind);
   end if;
@@ -218,7 +229,54 @@ begin
 end
 $$;
 
-comment on function tenantry_private.declaration_of(regclass, name, text, name[], name[]) is 'The declaration that a call of protect() means. Error: TN011.';
+comment on function tenantry_private.declaration_of(regclass, name, text, name[], name[], jsonb, text, name, boolean) is 'The declaration that a call of protect() means. Error: TN011.';
+
+create function tenantry_private.require_sharing(declaration tenantry_private.tables)
+returns void
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  target constant regclass := declaration.relation;
+  shared record;
+begin
+  if jsonb_typeof(declaration.shared_by) is distinct from 'object'
+     or exists (select from jsonb_each(declaration.shared_by) s where jsonb_typeof(s.value) <> 'string') then
+    perform tenantry_private.refuse('shared_by is an object of columns and the kinds of containers that they name',
+      format('Write it as: select * from tenantry.protect(%L, shared_by => ''{"room_id": "room"}'');', target));
+  end if;
+  for shared in
+    select s.key as column_name, s.value as kind, tenantry_private.column_type(target, s.key) as type, k.kind as known, k.id_type
+      from jsonb_each_text(declaration.shared_by) s
+      left join tenantry.kinds k on k.kind = s.value
+     order by s.key
+  loop
+    if shared.type is null then
+      perform tenantry_private.refuse(format('%s has no column %I', target, shared.column_name), 'shared_by names columns that hold the id of a container.');
+    end if;
+    if shared.known is null then
+      perform tenantry_private.refuse(format('kind %L is not registered', shared.kind),
+        format('Register it first: select tenantry.register_kind(%L, ''<table>'');', shared.kind));
+    end if;
+    if tenantry_private.id_cast(shared.type) is null
+       or tenantry_private.id_cast(shared.type) <> 'text' and (tenantry_private.id_cast(shared.type) = 'uuid') <> (shared.id_type = 'uuid') then
+      perform tenantry_private.refuse(
+        format('%s.%I is of type %s, but ids of kind %s are of type %s', target, shared.column_name, format_type(shared.type, null), shared.kind, shared.id_type),
+        'Name the column that holds the container''s id.');
+    end if;
+  end loop;
+  if declaration.public_when is not null then
+    perform tenantry_private.require_expression(declaration.public_when);
+  end if;
+  if declaration.actor_column is not null
+     and coalesce(tenantry_private.base_type(tenantry_private.column_type(target, declaration.actor_column)), 0) not in ('text'::regtype, 'varchar'::regtype) then
+    perform tenantry_private.refuse(format('%s.%I cannot hold an actor, which is a text kind:id', target, declaration.actor_column),
+      format('Run: alter table %s add column %I text;', target, declaration.actor_column));
+  end if;
+end
+$$;
+
+comment on function tenantry_private.require_sharing(tenantry_private.tables) is 'Refuses containers, public rows and actor columns that cannot be. Error: TN011.';
 
 create function tenantry_private.require_owned_rows(declaration tenantry_private.tables)
 returns void
@@ -290,7 +348,11 @@ create function tenantry.protect(
   owner_kind           text    default null,
   owner_from           name[]  default null,
   unchecked_references name[]  default null,
-  dry_run              boolean default false
+  dry_run              boolean default false,
+  shared_by            jsonb   default null,
+  public_when          text    default null,
+  actor_column         name    default null,
+  reach                boolean default null
 )
 returns table (step integer, statement text, lock text)
 language plpgsql volatile
@@ -305,7 +367,7 @@ declare
   last        integer := 0;
 begin
   perform tenantry_private.require_own_table(target, 'protect');
-  declaration := tenantry_private.declaration_of(target, owner_column, owner_kind, owner_from, unchecked_references);
+  declaration := tenantry_private.declaration_of(target, owner_column, owner_kind, owner_from, unchecked_references, shared_by, public_when, actor_column, reach);
   perform tenantry_private.require_owned_rows(declaration);
   if declaration.declared_at is null then
     declaration.before := (
@@ -326,7 +388,7 @@ begin
   end loop;
   if not dry_run then
     perform tenantry_private.record_table(declaration);
-    if statements is not null or declaration.expressions is null then
+    if statements is not null or declaration.expressions is null or declaration.expressions = '{}' then
       perform tenantry_private.confirm_table(target);
     end if;
   end if;
@@ -342,5 +404,5 @@ begin
 end
 $$;
 
-comment on function tenantry.protect(regclass, name, text, name[], name[], boolean) is
-  'Isolates a table: its rows are seen and written only by the entity that owns them. owner_column, owner_kind: who owns a row; guessed from the only foreign key to a registered kind. owner_from: columns of a foreign key to a protected parent, whose owner the row inherits; the owner column is added where it is missing. unchecked_references: foreign key columns that may point at rows of others. Returns the statements carried out with their locks; dry_run only shows them. A second call changes nothing; a failure leaves the table as it was. Errors: 42501, TN011.';
+comment on function tenantry.protect(regclass, name, text, name[], name[], boolean, jsonb, text, name, boolean) is
+  'Isolates a table: its rows are seen and written only by the entity that owns them. owner_column, owner_kind: who owns a row; guessed from the only foreign key to a registered kind. owner_from: columns of a foreign key to a protected parent, whose owner the row inherits; the owner column is added where it is missing. unchecked_references: foreign key columns that may point at rows of others. shared_by: columns that name a container, with its kind, {"room_id": "room"}: its members share the row on the reach path. public_when: an immutable expression over the row; whoever has a context, the anonymous one included, reads such rows on the reach path; an empty text takes it back. actor_column: a text column that records who inserted a row. reach: whether reach.<table> is made, default true. Returns the statements carried out with their locks; dry_run only shows them. A second call changes what it names of the last four, and nothing else; a failure leaves the table as it was. Errors: 42501, TN011.';

@@ -43,7 +43,7 @@ begin
   end loop;
   for item in
     select t.tgname from pg_catalog.pg_trigger t
-     where t.tgrelid = target and t.tgname in ('tenantry_references_insert', 'tenantry_references_update', 'tenantry_owner_fill')
+     where t.tgrelid = target and t.tgname in ('tenantry_references_insert', 'tenantry_references_update', 'tenantry_owner_fill', 'tenantry_owner_kept', 'tenantry_actor')
      order by 1
   loop
     statements := statements || format('drop trigger %I on %s', item.tgname, target);
@@ -64,6 +64,12 @@ begin
     statements := statements || format('revoke all on table %s from tenantry_user', target);
   end if;
 
+  if tenantry_private.reach_view(target) is not null then
+    statements := format('select tenantry_private.drop_reach_view(%L)', target) || statements;
+  end if;
+  if tenantry_private.granted(target, to_regrole('tenantry_reach')) <> '{}' then
+    statements := statements || format('revoke all on table %s from tenantry_reach', target);
+  end if;
   for step, statement, lock in
     select * from tenantry_private.carry_out(statements, array_fill('ACCESS EXCLUSIVE'::text, array[cardinality(statements)]), 0, dry_run)
   loop

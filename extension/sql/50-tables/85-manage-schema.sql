@@ -27,7 +27,7 @@ declare
   login record;
 begin
   perform tenantry_private.require_admin('manage schemas');
-  if to_regnamespace(quote_ident(target)) is null or target in ('pg_catalog', 'information_schema', 'pg_toast', 'tenantry', 'tenantry_private', 'tenant') then
+  if to_regnamespace(quote_ident(target)) is null or target in ('pg_catalog', 'information_schema', 'pg_toast', 'tenantry', 'tenantry_private', 'tenant', 'reach') then
     perform tenantry_private.refuse(format('%s is no schema of the application', coalesce(quote_ident(target), 'null')), 'Name a schema that exists.');
   end if;
   if migration_role is not null then

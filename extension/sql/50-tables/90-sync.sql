@@ -52,6 +52,8 @@ declare
   renamed record;
 begin
   perform tenantry_private.require_admin('make everything as declared');
+  delete from tenantry_private.memberships m where not exists (select from pg_catalog.pg_class c where c.oid = m.relation);
+  delete from tenantry_private.membership_sources m where not exists (select from pg_catalog.pg_class c where c.oid = m.relation);
   for dropped in
     select t.relation from tenantry_private.tables t
      where not exists (select from pg_catalog.pg_class c where c.oid = t.relation)
@@ -151,6 +153,21 @@ begin
     end loop;
   end loop;
 
+  for kind in
+    select distinct m.relation, tenantry_private.membership_statements(m.relation) as statements
+      from tenantry.membership_sources m
+     where exists (select from pg_catalog.pg_class c where c.oid = m.relation)
+       and not tenantry_private.is_followed(m.relation)
+     order by 1
+  loop
+    for step, statement, lock in
+      select * from tenantry_private.carry_out(kind.statements, array_fill('SHARE ROW EXCLUSIVE'::text, array[cardinality(kind.statements)]), last, dry_run)
+    loop
+      last := step;
+      return next;
+    end loop;
+  end loop;
+
   -- Parents before children: a child's owner column comes from its parent.
   for declared in
     with recursive depth (relation, level) as (
@@ -201,6 +218,19 @@ begin
     end if;
     return next;
   end loop;
+  for kind in
+    select m.* from tenantry.membership_sources m where exists (select from pg_catalog.pg_class c where c.oid = m.relation) order by m.relation::text, m.member_kind, m.container_kind
+  loop
+    continue when row_security_active(kind.relation);
+    step      := last + 1;
+    last      := step;
+    statement := format('select * from tenantry_private.read_members(%L, %L, %L)', kind.relation, kind.member_kind, kind.container_kind);
+    lock      := null;
+    if not dry_run then
+      perform tenantry_private.read_members(kind.relation, kind.member_kind, kind.container_kind);
+    end if;
+    return next;
+  end loop;
 end
 $$;
 
@@ -243,6 +273,16 @@ begin
     end if;
     return next;
   end loop;
+  for item in select distinct m.relation from tenantry.membership_sources m order by 1 loop
+    last := last + 1;
+    step := last;
+    lock := 'SHARE ROW EXCLUSIVE';
+    statement := format('select tenantry.unregister_membership(%L)', item.relation);
+    if not dry_run then
+      execute statement;
+    end if;
+    return next;
+  end loop;
   for item in
     -- Kinds before their owners' kinds; kinds that own one another come last, in any order.
     with recursive depth (kind, level) as (
@@ -265,8 +305,13 @@ begin
   for item in
     select format('revoke usage on schema %I from tenantry_user', n.nspname) as revoke
       from pg_catalog.pg_namespace n
-     where n.nspname not in ('tenantry', 'tenantry_private', 'tenant')
+     where n.nspname not in ('tenantry', 'tenantry_private', 'tenant', 'reach')
        and exists (select from aclexplode(n.nspacl) a where a.grantee = to_regrole('tenantry_user'))
+    union all
+    select format('revoke usage on schema %I from tenantry_reach', n.nspname)
+      from pg_catalog.pg_namespace n
+     where n.nspname not in ('tenantry', 'tenantry_private', 'tenant', 'reach')
+       and exists (select from aclexplode(n.nspacl) a where a.grantee = to_regrole('tenantry_reach'))
     union all
     select format('revoke usage on sequence %s from tenantry_user', c.oid::regclass)
       from pg_catalog.pg_class c

@@ -282,6 +282,7 @@ begin
      where tenantry_private.readable_by_application(shown.oid)
        -- tenantry's own, whose owner has policies of its own
        and not (decides.relnamespace = to_regnamespace('tenant') and r.rolname = 'tenantry_facade')
+       and not (decides.relnamespace = to_regnamespace('reach') and r.rolname = 'tenantry_reach')
        and not exists (select from tenantry.tables e where e.relation = shown.oid and e.class = 'exempt')
        -- a materialized view of the schemas in scope is a finding of its own
        and not (shown.relkind = 'm' and shown.relnamespace in (select tenantry_private.schemas_in_scope()))

@@ -22,7 +22,7 @@ begin
       join pg_catalog.pg_roles o on o.oid = p.proowner
      where p.prosecdef
        and p.prorettype not in ('trigger'::regtype, 'event_trigger'::regtype)
-       and n.nspname not in ('pg_catalog', 'information_schema', 'tenantry', 'tenantry_private', 'tenant')
+       and n.nspname not in ('pg_catalog', 'information_schema', 'tenantry', 'tenantry_private', 'tenant', 'reach')
        and not exists (
            select
              from pg_catalog.pg_depend d

@@ -58,6 +58,7 @@ as $$
 begin
   if current_query() ~* E'\\m(drop|type|set\\s+schema|rename)\\M' then
     perform tenantry_private.suspend_facades(current_query());
+    perform tenantry_private.suspend_reach_views(current_query());
   end if;
 end
 $$;
@@ -75,6 +76,7 @@ as $$
 begin
   perform tenantry_private.follow_alter();
   perform tenantry_private.resume_facades();
+  perform tenantry_private.resume_reach_views();
 end
 $$;
 
@@ -155,6 +157,7 @@ begin
     perform tenantry_private.refuse('there is nothing to do', format('Say what: select tenantry.alter_table(%L, ''drop column …'');', target));
   end if;
   perform tenantry_private.suspend_facades(name);
+  perform tenantry_private.suspend_reach_views(name);
   execute format('alter table %s %s', target, action);
   perform tenantry_private.follow_catalog();
   for settled in select * from tenantry_private.settle_table(target, 0, false) loop

@@ -16,7 +16,7 @@ begin
     perform tenantry.watch_ddl();
   end if;
   if not (select r.rolsuper from pg_catalog.pg_roles r where r.rolname = installer) then
-    foreach internal in array array['tenantry_owner', 'tenantry_facade', 'tenantry_engine'] loop
+    foreach internal in array array['tenantry_owner', 'tenantry_facade', 'tenantry_reach', 'tenantry_engine'] loop
       execute format('revoke %I from %I', internal, installer)
            || case when current_setting('server_version_num')::integer >= 160000 then format(' granted by %I', installer) else '' end;
     end loop;

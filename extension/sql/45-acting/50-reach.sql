@@ -1,0 +1,174 @@
+-- What an entity reaches: itself, what it owns, the owner of what acts for its owner, what it is a member of, and on from
+-- there; at the end of such a way also what was delegated. One privilege at a time: a way counts if each of its links leaves
+-- that privilege, so the intersections along every way, and their union, come down to which entities can be walked to.
+-- Cycles and diamonds end by themselves, since each entity is met once.
+create function tenantry_private.walk(start_kind text, start_id text, mask integer)
+returns table (kind text, id text)
+language plpgsql stable parallel safe
+rows 100
+as $$
+#variable_conflict use_column
+begin
+  return query
+  with recursive walk (kind, id) as (
+    select e.kind, e.id from tenantry_private.entities e where e.kind = start_kind and e.id = start_id and e.gone_at is null
+    union
+    select step.kind, step.id
+      from walk w
+     cross join lateral (
+       -- what it owns
+       select e.kind, e.id
+         from tenantry_private.entities e
+        where e.owner_kind = w.kind and e.owner_id = w.id and e.gone_at is null
+       union all
+       -- whom it acts for: never to hand on
+       select p.kind, p.id
+         from tenantry_private.entities a
+         join tenantry_private.kinds k on k.kind = a.kind
+         join tenantry_private.entities p on p.kind = a.owner_kind and p.id = a.owner_id and p.gone_at is null
+        where a.kind = w.kind and a.id = w.id and (a.acts_for_owner or k.acts_for_owner) and mask <> 32
+       union all
+       -- what it is a member of
+       select c.kind, c.id
+         from tenantry_private.memberships m
+         join tenantry_private.entities c on c.kind = m.container_kind and c.id = m.container_id and c.gone_at is null
+        where m.member_kind = w.kind and m.member_id = w.id and m.bits & mask <> 0 and not m.void) step)
+  select w.kind, w.id from walk w;
+end
+$$;
+
+comment on function tenantry_private.walk(text, text, integer) is
+  'The entities that one works on with a privilege (its bit) by ownership, by acting for its owner and by membership, however far; itself among them.';
+
+create function tenantry_private.reached(context text[], privilege text, target regclass)
+returns table (kind text, id text)
+language plpgsql stable parallel safe
+rows 100
+as $$
+#variable_conflict use_column
+declare
+  position integer := array_position(array['select', 'insert', 'update', 'delete', 'decrypt', 'delegate'], privilege);
+  mask      integer := 1 << (position - 1);
+begin
+  if mask is null then
+    raise exception 'there is no privilege %', coalesce(quote_literal(privilege), 'null')
+      using errcode = '22023', hint = 'Privileges: select, insert, update, delete, decrypt, delegate.';
+  end if;
+  if context is null or strpos(context[4], ',' || privilege || ',') = 0 then
+    return;
+  end if;
+  -- Held by delegation: the data of the principal itself, and nothing behind it.
+  if strpos(context[4], ',=' || privilege || ',') > 0 then
+    return query select tenantry_private.kind_of(context[6]), tenantry_private.id_of(context[6]);
+    return;
+  end if;
+  if not exists (select from tenantry_private.delegations d where d.revoked_at is null) then
+    return query select * from tenantry_private.walk(tenantry_private.kind_of(context[6]), tenantry_private.id_of(context[6]), mask);
+    return;
+  end if;
+  return query
+  with walked as materialized (
+    select w.kind, w.id from tenantry_private.walk(tenantry_private.kind_of(context[6]), tenantry_private.id_of(context[6]), mask) w)
+  select w.kind, w.id from walked w
+  union
+  select f.kind, f.id
+    from walked w
+    join tenantry_private.entities t on t.kind = w.kind and t.id = w.id
+    join tenantry_private.delegations d on d.to_kind = t.kind and d.to_id = t.id and d.to_serial = t.serial
+    join tenantry_private.entities f on f.serial = d.for_serial and f.gone_at is null
+   where d.revoked_at is null
+     and d.bits & mask <> 0
+     and (d.expires_at is null or d.expires_at > statement_timestamp())
+     and (d.tables is null or target = any (d.tables))
+     and (d.parent is null or tenantry_private.givers_live(d.parent));
+end
+$$;
+
+comment on function tenantry_private.reached(text[], text, regclass) is
+  'Every entity whose rows in a table a context works on with a privilege. target: the table, for delegations that are narrowed to some; null for none of those. Error: 22023.';
+
+create function tenantry.reach(kind text, privilege text default 'select', target regclass default null)
+returns text[]
+language plpgsql stable parallel safe security definer
+set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
+as $$
+#print_strict_params off
+begin
+  return array(select r.id from tenantry_private.reached(tenantry_private.open_context(), privilege, target) r where r.kind = reach.kind);
+end
+$$;
+
+comment on function tenantry.reach(text, text, regclass) is
+  'The ids of every entity of a kind that this session reaches with a privilege: its principal, what that owns, acts for, is a member of and was given, as the links between leave the privilege. kind: as registered. privilege: select (default), insert, update, delete, decrypt or delegate. target: a table, to count delegations that are narrowed to it. Empty without a context. Errors: 22023, TN001 (on_missing_context = error), TN002, TN003.';
+
+create function tenantry.sets_up()
+returns boolean
+language plpgsql stable security definer
+set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
+as $$
+begin
+  return tenantry_private.open_context() is null
+     and not exists (
+         select
+           from tenantry_private.allowed_roles a
+           join pg_catalog.pg_roles r on r.oid = a.role_oid and r.rolname = a.role_name
+          where a.role_name = session_user and a.granted_as = 'user' and not r.rolsuper);
+end
+$$;
+
+comment on function tenantry.sets_up() is 'Whether this session sets things up rather than works as somebody: it has no context, and its login is not an application''s. Errors: TN001 (on_missing_context = error), TN002, TN003.';
+
+create function tenantry.entered()
+returns boolean
+language plpgsql stable parallel safe security definer
+set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
+as $$
+begin
+  return strpos((tenantry_private.open_context())[4], ',select,') > 0;
+end
+$$;
+
+comment on function tenantry.entered() is 'Whether this session has a context that leaves select, an anonymous one included; null without a context. Errors: TN001 (on_missing_context = error), TN002, TN003.';
+
+-- The privilege bits that a context holds on an entity by ownership, acting and membership; with delegations => true also by
+-- delegation for all tables.
+create function tenantry_private.held(context text[], the_kind text, the_id text, delegations boolean)
+returns integer
+language plpgsql stable
+as $$
+declare
+  bits      integer := 0;
+  privilege text;
+  position  integer := 0;
+begin
+  if context is null then
+    return 0;
+  end if;
+  foreach privilege in array array['select', 'insert', 'update', 'delete', 'decrypt', 'delegate'] loop
+    if strpos(context[4], ',' || privilege || ',') > 0
+       and (case when strpos(context[4], ',=' || privilege || ',') > 0 then delegations and context[6] = the_kind || ':' || the_id
+                when delegations then exists (
+                  select from tenantry_private.reached(context, privilege, null) r where r.kind = the_kind and r.id = the_id)
+                else exists (
+                  select
+                    from tenantry_private.walk(tenantry_private.kind_of(context[6]), tenantry_private.id_of(context[6]), 1 << position) w
+                   where w.kind = the_kind and w.id = the_id)
+           end) then
+      bits := bits | 1 << position;
+    end if;
+    position := position + 1;
+  end loop;
+  return bits;
+end
+$$;
+
+comment on function tenantry_private.held(text[], text, text, boolean) is 'What a context may do on the rows of one entity, as privilege bits; delegations: whether what was delegated counts.';

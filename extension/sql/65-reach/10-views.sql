@@ -1,0 +1,383 @@
+-- The views reach.<table>, of tenantry_reach, whom row-level security binds by policies of its own: so one table has two
+-- plans, the own path's and this one's. Made by their owner's own functions, as the decrypting views are, and out of the way
+-- of ALTER TABLE in the same manner.
+
+create table tenantry_private.reach_views (
+  relation regclass primary key,
+  source   text     not null
+);
+
+comment on table tenantry_private.reach_views is 'Views of the reach path, with the text that each was made from.';
+comment on column tenantry_private.reach_views.relation is 'The table.';
+comment on column tenantry_private.reach_views.source is 'The query of reach.<table>.';
+
+create function tenantry_private.reach_source(target regclass)
+returns text
+language sql stable security definer
+set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
+return (
+  select format('select %s from %s t', string_agg(format('t.%I', a.attname), ', ' order by a.attnum), format('%I.%I', n.nspname, c.relname))
+    from tenantry_private.tables d
+    join pg_catalog.pg_class c on c.oid = d.relation
+    join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+    join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+   where d.relation = target and d.class in ('owned', 'by_parent') and d.reach
+   group by n.nspname, c.relname);
+
+comment on function tenantry_private.reach_source(regclass) is 'The query of reach.<table>; null for a table that has none.';
+
+-- Found by what it reads, since either may be renamed.
+create function tenantry_private.reach_view(target regclass)
+returns regclass
+language sql stable
+set search_path = pg_catalog, pg_temp
+return (
+  select min(w.ev_class)::regclass
+    from pg_catalog.pg_depend d
+    join pg_catalog.pg_rewrite w on w.oid = d.objid
+    join pg_catalog.pg_class v on v.oid = w.ev_class and v.relnamespace = to_regnamespace('reach') and v.relowner = to_regrole('tenantry_reach')
+   where d.classid = 'pg_catalog.pg_rewrite'::regclass and d.refclassid = 'pg_catalog.pg_class'::regclass and d.refobjid = target);
+
+comment on function tenantry_private.reach_view(regclass) is 'The view of a table on the reach path; null where there is none.';
+
+-- Two schemas may have a table of one name: the second is called schema_table.
+create function tenantry_private.reach_name(target regclass)
+returns name
+language sql stable
+set search_path = pg_catalog, pg_temp
+return (
+  select case when exists (
+                     select
+                       from pg_catalog.pg_class v
+                      where v.relnamespace = to_regnamespace('reach') and v.relname = c.relname
+                        and v.oid is distinct from tenantry_private.reach_view(target))
+              then left(n.nspname || '_' || c.relname, 60)::name else c.relname end
+    from pg_catalog.pg_class c
+    join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+   where c.oid = target);
+
+comment on function tenantry_private.reach_name(regclass) is 'How the view of a table on the reach path is called.';
+
+create function tenantry_private.reach_made_from(target regclass)
+returns text
+language sql stable security definer
+set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
+return (
+  select r.source
+    from tenantry_private.reach_views r
+    join pg_catalog.pg_class v on v.oid = tenantry_private.reach_view(target) and v.relname = tenantry_private.reach_name(target)
+   where r.relation = target);
+
+comment on function tenantry_private.reach_made_from(regclass) is 'What the view of a table on the reach path was made from; null where there is none of its name.';
+
+create function tenantry_private.record_reach_view(target regclass, source text)
+returns void
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
+as $$
+begin
+  delete from tenantry_private.reach_views r where r.relation = target;
+  if source is not null then
+    insert into tenantry_private.reach_views (relation, source) values (target, source);
+  end if;
+end
+$$;
+
+comment on function tenantry_private.record_reach_view(regclass, text) is 'Remembers what a view of the reach path was made from; null forgets it. For the views'' owner.';
+
+create function tenantry_private.reach_views_to_follow()
+returns table (relation regclass, relation_name name, made boolean)
+language plpgsql stable security definer
+set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
+as $$
+begin
+  -- Only of tables that belong to whoever is there.
+  return query
+  select r.relation, c.relname, tenantry_private.reach_view(r.relation) is not null
+    from tenantry_private.reach_views r
+    join pg_catalog.pg_class c on c.oid = r.relation
+   where pg_has_role(session_user, c.relowner, 'member');
+end
+$$;
+
+comment on function tenantry_private.reach_views_to_follow() is 'Tables of whoever is there that have, or should have, a view on the reach path.';
+
+create function tenantry_private.plan_reach_grants(declaration tenantry_private.tables)
+returns table (statement text, lock text)
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  target  constant regclass := declaration.relation;
+  schema  constant name := (select n.nspname from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace where c.oid = target);
+  missing text[];
+begin
+  if declaration.reach is not true then
+    if tenantry_private.granted(target, to_regrole('tenantry_reach')) <> '{}' then
+      statement := format('revoke all on table %s from tenantry_reach', target);
+      return next;
+    end if;
+    return;
+  end if;
+  if not has_schema_privilege('tenantry_reach', schema, 'usage') then
+    statement := format('grant usage on schema %I to tenantry_reach', schema);
+    return next;
+  end if;
+  missing := array(
+    select p from unnest(array['select', 'insert', 'update', 'delete']) as p
+     where p <> all (tenantry_private.granted(target, to_regrole('tenantry_reach'))));
+  if missing <> '{}' then
+    statement := format('grant %s on table %s to tenantry_reach', array_to_string(missing, ', '), target);
+    return next;
+  end if;
+end
+$$;
+
+comment on function tenantry_private.plan_reach_grants(tenantry_private.tables) is 'Statements that give the owner of the reach views what they need.';
+
+-- Row triggers, because only they know a row's old owner with its new one. After the row, so that where a policy forbids the
+-- change its own error comes first.
+create function tenantry_private.row_trigger_is(target regclass, trigger_name name, routine name, type integer)
+returns boolean
+language sql stable
+set search_path = pg_catalog, pg_temp
+return exists (
+  select
+    from pg_catalog.pg_trigger t
+    join pg_catalog.pg_proc p on p.oid = t.tgfoid
+   where t.tgrelid = target and t.tgname = trigger_name and t.tgenabled in ('O', 'A') and t.tgtype = type
+     and p.pronamespace = to_regnamespace('tenantry_private') and p.proname = routine);
+
+comment on function tenantry_private.row_trigger_is(regclass, name, name, integer) is 'Whether a table has an enabled trigger of this kind and function.';
+
+create function tenantry_private.plan_reach(declaration tenantry_private.tables)
+returns table (statement text, lock text)
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  target constant regclass := declaration.relation;
+  view   constant regclass := tenantry_private.reach_view(target);
+begin
+  lock := 'SHARE ROW EXCLUSIVE';
+  if declaration.reach and not tenantry_private.row_trigger_is(target, 'tenantry_owner_kept', 'keep_owner', 17) then
+    statement := format('create or replace trigger tenantry_owner_kept after update of %I on %s for each row when (old.%1$I is distinct from new.%1$I) execute function tenantry_private.keep_owner()',
+                   declaration.owner_column, target);
+    return next;
+  elsif not declaration.reach and exists (select from pg_catalog.pg_trigger t where t.tgrelid = target and t.tgname = 'tenantry_owner_kept' and t.tgparentid = 0) then
+    statement := format('drop trigger tenantry_owner_kept on %s', target);
+    return next;
+  end if;
+  if declaration.actor_column is not null and not tenantry_private.row_trigger_is(target, 'tenantry_actor', 'record_actor', 23) then
+    statement := format('create or replace trigger tenantry_actor before insert or update on %s for each row execute function tenantry_private.record_actor()', target);
+    return next;
+  elsif declaration.actor_column is null and exists (select from pg_catalog.pg_trigger t where t.tgrelid = target and t.tgname = 'tenantry_actor' and t.tgparentid = 0) then
+    statement := format('drop trigger tenantry_actor on %s', target);
+    return next;
+  end if;
+  lock := null;
+  if not declaration.reach then
+    if view is not null then
+      statement := format('select tenantry_private.drop_reach_view(%L)', target);
+      return next;
+    end if;
+  elsif tenantry_private.reach_made_from(target) is null
+     or tenantry_private.reach_made_from(target) is distinct from tenantry_private.reach_source(target) then
+    statement := format('select tenantry_private.define_reach_view(%L)', target);
+    return next;
+  end if;
+end
+$$;
+
+comment on function tenantry_private.plan_reach(tenantry_private.tables) is 'Statements that give a table its view on the reach path, and what guards the owner of its rows.';
+
+create function tenantry_private.keep_owner()
+returns trigger
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
+as $$
+declare
+  declaration tenantry_private.tables;
+  context     constant text[] := tenantry_private.open_context();
+  old_owner   text;
+  new_owner   text;
+begin
+  if tenantry.sets_up() then
+    return null;
+  end if;
+  -- What to look at comes from the registry, not from whoever made the trigger.
+  select t.* into declaration from tenantry_private.tables t where t.relation in (tg_relid, pg_partition_root(tg_relid));
+  perform tenantry_private.require_id_columns(tg_relid, declaration.owner_column, null);
+  execute format('select ($1).%1$I::text, ($2).%1$I::text', declaration.owner_column) into old_owner, new_owner using old, new;
+  if tenantry_private.held(context, declaration.owner_kind, old_owner, false) & 32 = 0
+     or not exists (
+          select
+            from tenantry_private.reached(context, 'insert', declaration.relation) r
+           where r.kind = declaration.owner_kind and r.id = new_owner) then
+    raise exception 'the owner of a row of % cannot be changed by this session', tg_relid::regclass
+      using errcode = '42501', hint = 'It takes the privilege delegate on the rows of the old owner, and insert on those of the new one.';
+  end if;
+  return null;
+end
+$$;
+
+comment on function tenantry_private.keep_owner() is 'Trigger: rows change hands only by whoever holds delegate on the old owner''s data, and to whom they may insert for.';
+
+create function tenantry_private.record_actor()
+returns trigger
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
+as $$
+declare
+  the_column constant name := (select t.actor_column from tenantry_private.tables t where t.relation in (tg_relid, pg_partition_root(tg_relid)));
+  actor      constant text := tenantry.actor();
+begin
+  if the_column is null or tenantry.sets_up() then
+    return new;
+  end if;
+  if tg_op = 'INSERT' then
+    new := jsonb_populate_record(new, jsonb_build_object(the_column, actor));
+  elsif to_jsonb(new) ->> the_column is distinct from to_jsonb(old) ->> the_column then
+    raise exception 'who inserted a row cannot be changed (%.%)', tg_relid::regclass, quote_ident(the_column)
+      using errcode = '42501', hint = format('Leave %I out of the update.', the_column);
+  end if;
+  return new;
+end
+$$;
+
+comment on function tenantry_private.record_actor() is 'Trigger: records who inserted a row, whatever the statement says, and keeps it.';
+
+grant create on schema tenantry_private to tenantry_reach;
+set local role tenantry_reach;
+
+create function tenantry_private.make_reach_view(target regclass)
+returns void
+language plpgsql volatile
+as $$
+declare
+  source constant text := tenantry_private.reach_source(target);
+  old    constant regclass := tenantry_private.reach_view(target);
+  view   text;
+begin
+  if old is not null then
+    execute format('drop view %s', old);
+  end if;
+  if source is null then
+    return;
+  end if;
+  view := format('reach.%I', tenantry_private.reach_name(target));
+  perform tenantry_private.record_reach_view(target, source);
+  execute format('create view %s as %s', view, source);
+  execute format('comment on view %s is %L', view, format('Every row of %s that this session may reach: its own, those of what it owns, acts for and is a member of, and what was delegated to it.', target));
+  execute format('grant select, insert, update, delete on %s to tenantry_user', view);
+end
+$$;
+
+comment on function tenantry_private.make_reach_view(regclass) is 'Makes, or makes anew, the view of a table on the reach path: for the functions of tenantry_reach.';
+
+create function tenantry_private.define_reach_view(target regclass)
+returns void
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
+as $$
+begin
+  perform tenantry_private.require_admin('make reach views');
+  perform tenantry_private.require_declarable(target);
+  perform tenantry_private.make_reach_view(target);
+end
+$$;
+
+comment on function tenantry_private.define_reach_view(regclass) is 'Makes, or makes anew, the view of a table on the reach path.';
+
+create function tenantry_private.drop_reach_view(target regclass)
+returns void
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
+as $$
+declare
+  view constant regclass := tenantry_private.reach_view(target);
+begin
+  perform tenantry_private.require_admin('make reach views');
+  perform tenantry_private.require_declarable(target);
+  perform tenantry_private.record_reach_view(target, null);
+  if view is not null then
+    execute format('drop view %s', view);
+  end if;
+end
+$$;
+
+comment on function tenantry_private.drop_reach_view(regclass) is 'Drops the view of a table on the reach path.';
+
+-- For the event triggers on ALTER TABLE: whoever may alter a table may have its view made anew.
+create function tenantry_private.suspend_reach_views(statement text)
+returns void
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
+as $$
+declare
+  item record;
+begin
+  for item in select * from tenantry_private.reach_views_to_follow() f where f.made and strpos(lower(statement), lower(f.relation_name)) > 0 loop
+    execute format('drop view %s', tenantry_private.reach_view(item.relation));
+  end loop;
+end
+$$;
+
+comment on function tenantry_private.suspend_reach_views(text) is 'Drops the reach views of the tables that a statement names, so that their columns can be dropped or retyped; resume_reach_views() makes them anew.';
+
+create function tenantry_private.resume_reach_views()
+returns void
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
+as $$
+declare
+  item record;
+begin
+  for item in
+    select * from tenantry_private.reach_views_to_follow() f
+     where tenantry_private.reach_made_from(f.relation) is distinct from tenantry_private.reach_source(f.relation)
+  loop
+    perform tenantry_private.make_reach_view(item.relation);
+  end loop;
+end
+$$;
+
+comment on function tenantry_private.resume_reach_views() is 'Makes the reach views of whoever''s tables these are anew, where they are missing or not as declared.';
+
+revoke all on function tenantry_private.make_reach_view(regclass), tenantry_private.define_reach_view(regclass), tenantry_private.drop_reach_view(regclass),
+  tenantry_private.suspend_reach_views(text), tenantry_private.resume_reach_views() from public;
+grant execute on function tenantry_private.suspend_reach_views(text), tenantry_private.resume_reach_views() to tenantry_owner, tenantry_admin;
+grant execute on function tenantry_private.define_reach_view(regclass), tenantry_private.drop_reach_view(regclass) to tenantry_admin;
+
+set local role tenantry_owner;
+revoke create on schema tenantry_private from tenantry_reach;
