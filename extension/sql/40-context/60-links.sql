@@ -54,7 +54,7 @@ language plpgsql stable
 as $$
 begin
   return (
-    select link.standing | link.delegated | (link.delegated & ~link.standing) << 6
+    select link.standing | link.delegated | ((link.delegated & ~link.standing) << 6)
       from (
         select case
                  -- its owner works as what it owns
@@ -148,7 +148,7 @@ begin
         using errcode = 'TN004', hint = 'It would have to own it, to be owned by it and act for its owner, to be a member of it, to be registered as a service, or to have been given that by tenantry.delegate(), for all tables. Who acts for somebody in between names them all (nested act).';
     end if;
   end loop;
-  return bits | (delegated & bits) << 6;
+  return bits | ((delegated & bits) << 6);
 end
 $$;
 

@@ -163,7 +163,7 @@ begin
                     from tenantry_private.walk(tenantry_private.kind_of(context[6]), tenantry_private.id_of(context[6]), 1 << position) w
                    where w.kind = the_kind and w.id = the_id)
            end) then
-      bits := bits | 1 << position;
+      bits := bits | (1 << position);
     end if;
     position := position + 1;
   end loop;
