@@ -53,7 +53,7 @@ $statistics$;
 
 -- Meant for everybody: defaults and policies call them as whoever runs the statement, and they tell nobody more than
 -- the context of their own session.
-grant execute on function tenantry.principal(text, text), tenantry.reach(text, text, regclass), tenantry.entered(), tenantry.sets_up(), tenantry.actor(), tenantry.may(text), tenantry.whoami(),
+grant execute on function tenantry.principal(text, text), tenantry.reach(text, text, regclass), tenantry.entered(), tenantry.sets_up(), tenantry.glass_is_broken(), tenantry.actor(), tenantry.may(text), tenantry.whoami(),
   tenantry.leave(), tenantry.audience(), tenantry.version() to public;
 -- A new partition of a kind's table takes over its trigger, so whoever creates partitions must be allowed to call this. It
 -- cannot be called but as a trigger, and looks into the registry for what to follow.
@@ -73,7 +73,9 @@ to tenantry_user, tenantry_admin, tenantry_facade;
 
 -- Whoever works as somebody gives and takes.
 grant execute on function tenantry.delegate(tenantry.entity, text[], tenantry.entity, timestamptz, regclass[], integer),
-  tenantry.revoke(uuid, tenantry.entity, tenantry.entity), tenantry_private.visible_delegations() to tenantry_user, tenantry_admin;
+  tenantry.revoke(uuid, tenantry.entity, tenantry.entity), tenantry_private.visible_delegations(),
+  tenantry.why(regclass, text[]), tenantry.who(regclass, text[]), tenantry_private.anchors(regclass, text[]), tenantry_private.reach_view(regclass),
+  tenantry_private.explained(regclass, text, text, text), tenantry_private.linked(text, text, regclass) to tenantry_user, tenantry_admin;
 grant select on tenantry.delegations to tenantry_user, tenantry_admin;
 grant execute on function
   tenantry_private.is_admin(), tenantry_private.require_admin(text), tenantry_private.require_declarable(regclass),
@@ -96,7 +98,7 @@ to tenantry_engine;
 -- The entering functions go to each login that tenantry.allow() names, not to a group: roles are cluster-wide.
 
 -- For DBAs. Every one of them also asks whether the login is an admin of this database.
-grant select on tenantry.audit, tenantry.issuers, tenantry.key_status, tenantry.secret_readings to tenantry_admin;
+grant select on tenantry.audit, tenantry.granted_across, tenantry.issuers, tenantry.key_status, tenantry.secret_readings to tenantry_admin;
 grant execute on function
   tenantry.configure(text, text), tenantry.initialise(boolean),
   tenantry.register_issuer(text, bytea, interval, interval), tenantry.unregister_issuer(text),
@@ -105,6 +107,7 @@ grant execute on function
   tenantry.register_entity(tenantry.entity, tenantry.entity, boolean), tenantry.unregister_entity(tenantry.entity),
   tenantry.register_service(tenantry.entity, text), tenantry.unregister_service(tenantry.entity, text),
   tenantry.register_membership(regclass, name, text, name, text, name, jsonb, text[]), tenantry.unregister_membership(regclass, text, text),
+  tenantry.grant_across(name, regclass, text, text), tenantry.revoke_across(name, regclass),
   tenantry.allow(name, text, boolean), tenantry.disallow(name, text),
   tenantry.bind_role(name, tenantry.entity, boolean), tenantry.unbind_role(name),
   tenantry.protect(regclass, name, text, name[], name[], boolean, jsonb, text, name, boolean), tenantry.unprotect(regclass, boolean),
@@ -136,7 +139,7 @@ begin
              'ambient_context', 'session_binding', 'login_refusal', 'require_ordinary_login', 'issuer_of', 'verified_claims', 'issuer_by_header', 'admitted', 'settle', 'enter_for_pass',
              'record_entities', 'refresh_table_owners', 'follow_secrets',
              'facade_text', 'record_facade', 'facades_to_follow', 'make_seal', 'follow_alter', 'keep_trigger_note', 'before_alter', 'after_alter', 'after_drop',
-             'walk', 'reached', 'held', 'passable', 'may_revoke', 'behind', 'note', 'givers_live', 'link_ends', 'chain_ends', 'count_membership', 'require_container', 'visible_delegations',
+             'walk', 'reached', 'held', 'passable', 'may_revoke', 'behind', 'note', 'givers_live', 'link_ends', 'chain_ends', 'count_membership', 'require_container', 'visible_delegations', 'way_to', 'is_allowed',
              'record_reach_view', 'reach_views_to_follow',
              -- keys, shares and plaintexts
              'aes_encrypt', 'aes_decrypt', 'expanded', 'keep_share', 'key_file', 'current_share', 'has_share', 'wrapped', 'unwrapped', 'unlock', 'key_of',

@@ -73,15 +73,15 @@ comment on column tenantry_private.services.registered_at is 'When.';
 create table tenantry_private.allowed_roles (
   role_name  name        not null,
   role_oid   oid         not null,
-  granted_as text        not null check (granted_as in ('user', 'admin')),
+  granted_as text        not null check (granted_as in ('user', 'admin', 'support', 'maintenance')),
   allowed_at timestamptz not null default now(),
   primary key (role_name, granted_as)
 );
 
-comment on table tenantry_private.allowed_roles is 'Login roles that may work in this database, as application (user) or as DBA (admin).';
+comment on table tenantry_private.allowed_roles is 'Login roles that may work in this database: as application or person (user), as DBA (admin), as support staff who impersonate, or for emergencies (maintenance).';
 comment on column tenantry_private.allowed_roles.role_name is 'The login role.';
 comment on column tenantry_private.allowed_roles.role_oid is 'Its OID: a role that was dropped and made again under the name inherits nothing.';
-comment on column tenantry_private.allowed_roles.granted_as is 'user or admin.';
+comment on column tenantry_private.allowed_roles.granted_as is 'user, admin, support or maintenance.';
 comment on column tenantry_private.allowed_roles.allowed_at is 'When.';
 
 create table tenantry_private.bound_roles (

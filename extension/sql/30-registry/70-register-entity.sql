@@ -88,6 +88,7 @@ begin
     from tenantry_private.entities e
    where e.kind = tenantry_private.kind_of(entity) and e.id = tenantry_private.id_of(entity)
       on conflict on constraint services_pkey do update set serial = excluded.serial;
+  perform tenantry_private.note('register_service', entity, jsonb_build_object('serves', serves_kind));
 end
 $$;
 
@@ -110,6 +111,7 @@ begin
   if not found then
     perform tenantry_private.refuse(format('%s does not serve kind %s', entity, serves_kind), 'Nothing to undo.');
   end if;
+  perform tenantry_private.note('unregister_service', entity, jsonb_build_object('serves', serves_kind));
 end
 $$;
 

@@ -18,6 +18,11 @@ begin
     delete from tenantry_private.allowed_roles a where a.role_name = login_role and a.granted_as = as_what;
     delete from tenantry_private.bound_roles b where b.role_name = login_role and as_what = 'user';
   end if;
+  perform tenantry_private.note(case when allowed then 'allow' else 'disallow' end, login_role, jsonb_build_object('as', as_what));
+  if as_what in ('support', 'maintenance') and exists (select from pg_catalog.pg_roles r where r.rolname = login_role) then
+    routine := case as_what when 'support' then 'tenantry.impersonate(tenantry.entity, text, interval)' else 'tenantry.break_glass(text, interval)' end;
+    execute format(case when allowed then 'grant execute on function %s to %I' else 'revoke execute on function %s from %I' end, routine, login_role);
+  end if;
   if as_what = 'user' and exists (select from pg_catalog.pg_roles r where r.rolname = login_role) then
     foreach routine in array array[
         'tenantry.enter(text)', 'tenantry.enter(text, bytea)', 'tenantry.enter_session(text, interval)',
@@ -54,6 +59,9 @@ declare
   path       text;
   elements   text[];
 begin
+  if grant_as = 'support' then
+    return;
+  end if;
   -- The group's policies bind only who inherits from it, or a login with grants of its own would escape them.
   if not coalesce(pg_has_role(to_regrole(quote_ident(login_role)), to_regrole(group_role), 'usage'), false) then
     statement := format('grant %I to %I', group_role, login_role)
@@ -109,8 +117,8 @@ declare
   planned record;
 begin
   perform tenantry_private.require_admin('allow roles');
-  if grant_as is null or grant_as not in ('user', 'admin') then
-    perform tenantry_private.refuse(format('a role is allowed as user or as admin, not as %s', coalesce(quote_literal(grant_as), 'null')),
+  if grant_as is null or grant_as not in ('user', 'admin', 'support', 'maintenance') then
+    perform tenantry_private.refuse(format('a role is allowed as user, admin, support or maintenance, not as %s', coalesce(quote_literal(grant_as), 'null')),
       'For an application or a person: select * from tenantry.allow(''<role>'');');
   end if;
   if not exists (select from pg_catalog.pg_roles r where r.rolname = login_role) then
@@ -129,6 +137,11 @@ begin
       perform tenantry_private.refuse(format('%I may become %I, which %s', login_role, way_out.role_name, way_out.why),
         format('Run: revoke %I from %I; or make another role for the application: create role app_runtime login; select * from tenantry.allow(''app_runtime'');', way_out.role_name, login_role));
     end if;
+  end if;
+
+  if grant_as = 'maintenance' and pg_has_role(login_role, 'tenantry_user', 'member') then
+    perform tenantry_private.refuse(format('%I is an application''s login, whose rights stay as they are', login_role),
+      'Make another role for emergencies: create role oncall login; select * from tenantry.allow(''oncall'', ''maintenance'');');
   end if;
 
   step := 0;
@@ -157,7 +170,7 @@ end
 $$;
 
 comment on function tenantry.allow(name, text, boolean) is
-  'Lets a login role work in this database: as user (application or person) or as admin (DBA). Grants the group and the right to enter, takes TEMPORARY from PUBLIC and ends the role''s search_path in pg_temp. Returns the statements carried out; dry_run only shows them. Errors: 42501, TN011.';
+  'Lets a login role work in this database: as user (application or person), admin (DBA), support (a person who may impersonate, bound by bind_role() besides) or maintenance (who may break the glass; run tenantry.sync() after the first). Grants the group and the right to enter, takes TEMPORARY from PUBLIC and ends the role''s search_path in pg_temp. Returns the statements carried out; dry_run only shows them. Errors: 42501, TN011.';
 
 create function tenantry.disallow(login_role name, grant_as text default 'user')
 returns void

@@ -22,6 +22,7 @@ begin
          serial   = excluded.serial,
          person   = excluded.person,
          bound_at = now();
+  perform tenantry_private.note('bind_role', login_role, jsonb_build_object('entity', entity, 'person', person));
 end
 $$;
 
@@ -58,6 +59,7 @@ begin
   if not found then
     perform tenantry_private.refuse(format('%s is not bound', coalesce(quote_ident(login_role), 'null')), 'Nothing to undo.');
   end if;
+  perform tenantry_private.note('unbind_role', login_role);
 end
 $$;
 

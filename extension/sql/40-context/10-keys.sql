@@ -12,6 +12,7 @@ begin
   lock table tenantry_private.signing_keys in share row exclusive mode;
   if rotate then
     delete from tenantry_private.signing_keys;
+    perform tenantry_private.note('initialise', current_database(), '{"rotate": true}');
   end if;
   -- No variable holds the key: it is made where it is stored.
   insert into tenantry_private.signing_keys (secret, lifetime)
@@ -66,6 +67,7 @@ begin
      set secret       = excluded.secret,
          leeway       = excluded.leeway,
          max_lifetime = excluded.max_lifetime;
+  perform tenantry_private.note('register_issuer', key_id, jsonb_build_object('leeway', leeway::text, 'max_lifetime', max_lifetime::text));
 end
 $$;
 
@@ -87,6 +89,7 @@ begin
     raise exception 'there is no issuer %', coalesce(quote_literal(key_id), 'null')
       using errcode = '22023', hint = 'List them: select key_id from tenantry.issuers;';
   end if;
+  perform tenantry_private.note('unregister_issuer', key_id);
 end
 $$;
 

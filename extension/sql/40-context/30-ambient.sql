@@ -29,7 +29,7 @@ begin
   if session <> '' then
     field := tenantry_private.opened('s1', session, tenantry_private.session_binding());
     -- Asked again each time, so that unbinding the role ends its sessions.
-    if field is null or not tenantry_private.is_person() then
+    if field is null or not tenantry_private.is_person() or (field[7] = 'impersonated' and not tenantry_private.is_allowed('support')) then
       raise exception 'the tenantry session of this connection is not valid here'
         using errcode = 'TN002',
               hint = 'It holds in the server session that called tenantry.enter_session(), and not in parallel workers (max_parallel_workers_per_gather must stay 0). Run: select tenantry.leave(); and enter again.';

@@ -127,7 +127,8 @@ begin
     perform tenantry_private.require_declarable(target);
   end if;
   delete from tenantry_private.tables t where t.relation = target returning t.tag into the_tag;
-  perform tenantry_private.note('forget', target::text);
+  delete from tenantry_private.granted_across g where g.relation = target;
+  perform tenantry_private.note('unprotect', target::text);
   for routine in
     select p.oid::regprocedure
       from pg_catalog.pg_proc p

@@ -71,6 +71,7 @@ begin
   return query select * from tenantry_private.plan_policies(declaration);
   return query select * from tenantry_private.plan_grants(declaration.relation, array['select', 'insert', 'update', 'delete']);
   return query select * from tenantry_private.plan_reach_grants(declaration);
+  return query select * from tenantry_private.plan_grants_across(declaration.relation);
 end
 $$;
 

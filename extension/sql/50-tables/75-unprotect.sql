@@ -70,6 +70,14 @@ begin
   if tenantry_private.granted(target, to_regrole('tenantry_reach')) <> '{}' then
     statements := statements || format('revoke all on table %s from tenantry_reach', target);
   end if;
+  for item in
+    select g.role_name from tenantry.granted_across g where g.relation = target
+    union all
+    select 'tenantry_maintenance' where tenantry_private.granted(target, to_regrole('tenantry_maintenance')) <> '{}'
+     order by 1
+  loop
+    statements := statements || format('revoke all on table %s from %I', target, item.role_name);
+  end loop;
   for step, statement, lock in
     select * from tenantry_private.carry_out(statements, array_fill('ACCESS EXCLUSIVE'::text, array[cardinality(statements)]), 0, dry_run)
   loop

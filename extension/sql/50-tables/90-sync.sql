@@ -308,10 +308,11 @@ begin
      where n.nspname not in ('tenantry', 'tenantry_private', 'tenant', 'reach')
        and exists (select from aclexplode(n.nspacl) a where a.grantee = to_regrole('tenantry_user'))
     union all
-    select format('revoke usage on schema %I from tenantry_reach', n.nspname)
+    select format('revoke usage on schema %I from %s', n.nspname, r.role)
       from pg_catalog.pg_namespace n
+     cross join unnest(array['tenantry_reach', 'tenantry_maintenance']) as r (role)
      where n.nspname not in ('tenantry', 'tenantry_private', 'tenant', 'reach')
-       and exists (select from aclexplode(n.nspacl) a where a.grantee = to_regrole('tenantry_reach'))
+       and exists (select from aclexplode(n.nspacl) a where a.grantee = to_regrole(r.role))
     union all
     select format('revoke usage on sequence %s from tenantry_user', c.oid::regclass)
       from pg_catalog.pg_class c

@@ -114,6 +114,46 @@ $$;
 
 comment on function tenantry_private.reach_views_to_follow() is 'Tables of whoever is there that have, or should have, a view on the reach path.';
 
+create function tenantry_private.plan_grants_across(target regclass)
+returns table (statement text, lock text)
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  schema  constant name := (select n.nspname from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace where c.oid = target);
+  grantee record;
+  missing text[];
+begin
+  for grantee in
+    select g.role_name, case g.command when 'all' then array['select', 'insert', 'update', 'delete']
+                                       when 'select' then array['select'] else array['select', g.command] end as wanted
+      from tenantry.granted_across g
+     where g.relation = target
+    union all
+    select 'tenantry_maintenance', array['select', 'insert', 'update', 'delete']
+     where exists (select from tenantry_private.allowed_logins() a where a.granted_as = 'maintenance')
+     order by 1
+  loop
+    if not has_schema_privilege(grantee.role_name, schema, 'usage') then
+      statement := format('grant usage on schema %I to %I', schema, grantee.role_name);
+      return next;
+    end if;
+    missing := array(select p from unnest(grantee.wanted) as p where p <> all (tenantry_private.granted(target, to_regrole(quote_ident(grantee.role_name)))));
+    if missing <> '{}' then
+      statement := format('grant %s on table %s to %I', array_to_string(missing, ', '), target, grantee.role_name);
+      return next;
+    end if;
+  end loop;
+  if tenantry_private.granted(target, to_regrole('tenantry_maintenance')) <> '{}'
+     and not exists (select from tenantry_private.allowed_logins() a where a.granted_as = 'maintenance') then
+    statement := format('revoke all on table %s from tenantry_maintenance', target);
+    return next;
+  end if;
+end
+$$;
+
+comment on function tenantry_private.plan_grants_across(regclass) is 'Statements that give standing readers and emergencies the privileges that their policies suppose.';
+
 create function tenantry_private.plan_reach_grants(declaration tenantry_private.tables)
 returns table (statement text, lock text)
 language plpgsql stable
