@@ -51,7 +51,7 @@ with app_schemas as materialized (
   where case
           when $1::text[] is null
           then n.nspname !~ '^pg_'
-               and n.nspname not in ('information_schema', 'tenantry', 'tenantry_private', 'tenant')
+               and n.nspname not in ('information_schema', 'tenantry', 'tenantry_private', 'tenant', 'reach')
                and not exists (
                  select from pg_depend as d
                  where d.classid = 'pg_namespace'::regclass and d.objid = n.oid and d.deptype = 'e'

@@ -57,7 +57,7 @@ grant execute on function tenantry.principal(text, text), tenantry.reach(text, t
   tenantry.leave(), tenantry.audience(), tenantry.version() to public;
 -- A new partition of a kind's table takes over its trigger, so whoever creates partitions must be allowed to call this. It
 -- cannot be called but as a trigger, and looks into the registry for what to follow.
-grant execute on function tenantry_private.follow_kind(), tenantry_private.follow_membership(), tenantry_private.keep_owner(), tenantry_private.record_actor() to public;
+grant execute on function tenantry_private.follow_kind(), tenantry_private.follow_membership(), tenantry_private.keep_owner(), tenantry_private.record_actor(), tenantry_private.reach_of(text, text, text) to public;
 grant select on tenantry.kinds, tenantry.tables, tenantry.membership_sources, tenantry.schemas, tenantry.encrypted_columns to public;
 grant execute on function tenantry_private.privilege_names(integer), tenantry_private.privilege_list(integer), tenantry_private.encrypted_listing(), tenantry.wants_key_share() to public;
 

@@ -33,7 +33,7 @@ export interface Facts {
   readonly functions: ReadonlyMap<string, FunctionFact>
 }
 
-const systemSchemas = `'pg_catalog', 'information_schema', 'pg_toast', 'tenantry', 'tenantry_private'`
+const systemSchemas = `'pg_catalog', 'information_schema', 'pg_toast', 'tenantry', 'tenantry_private', 'tenant', 'reach'`
 
 export async function readFacts(client: ClientBase): Promise<Facts> {
   const { rows: roles } = await client.query<RoleFact>(

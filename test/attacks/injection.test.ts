@@ -174,6 +174,27 @@ describe('SQL that is injected into one person’s session', () => {
         'tenantry_private.enter_for_pass(text,integer)',
         // a trigger's: it reads a kind's own table and refuses any other
         'tenantry_private.follow_kind()',
+        // triggers of memberships, of owners and of actors: each reads its own table's declaration
+        'tenantry_private.follow_membership()',
+        'tenantry_private.keep_owner()',
+        'tenantry_private.record_actor()',
+        // acting for others: each asks the context, and tells only about what it reaches
+        'tenantry.delegate(tenantry.entity,text[],tenantry.entity,timestamp with time zone,regclass[],integer)',
+        'tenantry.entered()',
+        'tenantry.glass_is_broken()',
+        'tenantry.reach(text,text,regclass)',
+        'tenantry.revoke(uuid,tenantry.entity,tenantry.entity)',
+        'tenantry.sets_up()',
+        'tenantry.who(regclass,text[])',
+        'tenantry.why(regclass,text[])',
+        'tenantry_private.anchors(regclass,text[])',
+        'tenantry_private.explained(regclass,text,text,text)',
+        'tenantry_private.linked(text,text,regclass)',
+        'tenantry_private.privilege_list(integer)',
+        'tenantry_private.privilege_names(integer)',
+        'tenantry_private.reach_of(text,text,text)',
+        'tenantry_private.reach_view(regclass)',
+        'tenantry_private.visible_delegations()',
         // secrets: rings are sealed and hold the principal's own keys, and nothing without decrypt and the key share
         'tenantry.blind_index(uuid,text)',
         'tenantry.enter(text,bytea)',

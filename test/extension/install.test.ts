@@ -76,6 +76,11 @@ describe('an installation', () => {
         'function tenantry_private.make_facade(regclass) of tenantry_facade',
         'function tenantry_private.resume_facades() of tenantry_facade',
         'function tenantry_private.suspend_facades(text) of tenantry_facade',
+        'function tenantry_private.define_reach_view(regclass) of tenantry_reach',
+        'function tenantry_private.drop_reach_view(regclass) of tenantry_reach',
+        'function tenantry_private.make_reach_view(regclass) of tenantry_reach',
+        'function tenantry_private.resume_reach_views() of tenantry_reach',
+        'function tenantry_private.suspend_reach_views(text) of tenantry_reach',
         'function tenantry_private.engine_batch(regclass,uuid,text,bytea,integer) of tenantry_engine',
       ].sort(),
     )
@@ -90,6 +95,10 @@ describe('an installation', () => {
       lock_facade: 'tenantry_facade',
       resume_facades: 'tenantry_facade',
       suspend_facades: 'tenantry_facade',
+      define_reach_view: 'tenantry_reach',
+      drop_reach_view: 'tenantry_reach',
+      resume_reach_views: 'tenantry_reach',
+      suspend_reach_views: 'tenantry_reach',
       engine_batch: 'tenantry_engine',
     }
     for (const { name, owner, config } of definers) {
@@ -113,14 +122,24 @@ describe('an installation', () => {
     expect(routines.filter(({ open }) => open).map(({ name }) => name)).toEqual([
       'tenantry.actor()',
       'tenantry.audience()',
+      'tenantry.entered()',
+      'tenantry.glass_is_broken()',
       'tenantry.leave()',
       'tenantry.may(text)',
       'tenantry.principal(text,text)',
+      'tenantry.reach(text,text,regclass)',
+      'tenantry.sets_up()',
       'tenantry.version()',
       'tenantry.wants_key_share()',
       'tenantry.whoami()',
       'tenantry_private.encrypted_listing()',
       'tenantry_private.follow_kind()',
+      'tenantry_private.follow_membership()',
+      'tenantry_private.keep_owner()',
+      'tenantry_private.privilege_list(integer)',
+      'tenantry_private.privilege_names(integer)',
+      'tenantry_private.reach_of(text,text,text)',
+      'tenantry_private.record_actor()',
     ])
   })
 
@@ -142,6 +161,7 @@ describe('an installation', () => {
     expect(views.rows.map(({ name }) => name)).toEqual([
       'tenantry.encrypted_columns',
       'tenantry.kinds',
+      'tenantry.membership_sources',
       'tenantry.schemas',
       'tenantry.tables',
     ])

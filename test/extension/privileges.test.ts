@@ -56,13 +56,17 @@ describe('an admin of another database', () => {
          and has_function_privilege('tenantry_admin', p.oid, 'execute')
          and p.provolatile = 'v' and p.prosrc not like '%require_admin(%'
        order by 1`)
-    // Views of the session's own tables; and the keys of the context's principal, sealed: without a context that may
+    // Views of the session's own tables; delegations, for which a context is needed; and the keys of the context's principal, sealed: without a context that may
     // decrypt, nothing.
     expect(rows.map(({ name }) => name)).toEqual([
+      'tenantry.delegate(tenantry.entity,text[],tenantry.entity,timestamp with time zone,regclass[],integer)',
+      'tenantry.revoke(uuid,tenantry.entity,tenantry.entity)',
       'tenantry_private.resume_facades()',
+      'tenantry_private.resume_reach_views()',
       'tenantry_private.ring_now(text)',
       'tenantry_private.ring_now(text,uuid)',
       'tenantry_private.suspend_facades(text)',
+      'tenantry_private.suspend_reach_views(text)',
     ])
     const tables = await foreign.query(`select kind from tenantry.kinds`)
     expect(tables.rows).toEqual([{ kind: 'user' }])

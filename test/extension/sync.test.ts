@@ -51,7 +51,7 @@ const damages: readonly Damage[] = [
   {
     name: 'all policies are gone',
     done: `do $$declare p name; begin for p in select polname from pg_policy where polrelid = 'notes'::regclass loop execute format('drop policy %I on notes', p); end loop; end$$`,
-    found: Array.from({ length: 8 }, () => 'policy_missing'),
+    found: Array.from({ length: 16 }, () => 'policy_missing'),
   },
   {
     name: 'row security is off',

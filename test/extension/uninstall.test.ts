@@ -93,13 +93,14 @@ describe.each(paths)('taking tenantry away, installed by %s', (path) => {
       `select * from tenantry.unprotect('app.notes')`,
       `select * from tenantry.unprotect('app.users')`,
       `select tenantry.unregister_kind('user')`,
+      'revoke usage on schema app from tenantry_reach',
       'revoke usage on schema app from tenantry_user',
       'revoke usage on sequence app.notes_id_seq from tenantry_user',
     ])
     await admin.query(
       path === 'extension'
         ? 'drop extension tenantry'
-        : 'drop schema tenant, tenantry, tenantry_private cascade',
+        : 'drop schema tenant, reach, tenantry, tenantry_private cascade',
     )
     await nothingRemains()
     await ownerWorks()

@@ -108,7 +108,7 @@ test('without event triggers alter_table() does it, and sync() follows what was 
   )
   await owner.query('alter table vault add column late int default 1')
   expect(Object.keys(await shown())).not.toContain('late')
-  expect((await on.check()).map(({ code }) => code)).toEqual(['facade_stale'])
+  expect((await on.check()).map(({ code }) => code)).toEqual(['facade_stale', 'reach_stale'])
   await on.db.admin.query('select tenantry.sync()')
   expect(await shown()).toMatchObject({ late: 1 })
   expect((await refusal(owner.query('alter table vault drop column late'))).code).toBe('2BP01')

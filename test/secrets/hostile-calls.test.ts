@@ -43,15 +43,23 @@ const callable = async (schema: string) =>
 test('only functions that give sealed things, or open one’s own, are the application’s to call', async () => {
   const names = new Set((await callable('tenantry_private')).map(({ name }) => name))
   expect([...names].sort()).toEqual([
+    'anchors',
     'audited_ring',
     'encrypted_listing',
     'enter_for_pass',
+    'explained',
+    'linked',
     'open_bytea',
     'open_text',
     'part',
+    'privilege_list',
+    'privilege_names',
+    'reach_of',
+    'reach_view',
     'ring',
     'ring_now',
     'shaped',
+    'visible_delegations',
   ])
 })
 

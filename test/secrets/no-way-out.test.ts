@@ -203,6 +203,7 @@ describe('what is kept in settings', () => {
     )
     expect(names.map(({ name }) => name)).toEqual([
       'tenantry.context',
+      'tenantry.glass',
       'tenantry.inserting',
       'tenantry.key_share',
       'tenantry.login',

@@ -83,7 +83,7 @@ declare
 begin
   actor      := context[5];
   principal  := context[6];
-  privileges := array(select p from unnest(string_to_array(trim(both ',' from context[4]), ',')) with ordinality as w (p, n) where p not like '=%' order by n);
+  privileges := case when context is not null then array(select p from unnest(string_to_array(trim(both ',' from context[4]), ',')) with ordinality as w (p, n) where p not like '=%' order by n) end;
   source     := coalesce(context[7], 'none');
   expires_at := timestamptz '2000-01-01 00:00:00+00' + ('x' || nullif(context[3], ''))::bit(64)::bigint * interval '1 microsecond';
   login_role := session_user;

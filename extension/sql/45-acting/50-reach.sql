@@ -104,6 +104,27 @@ $$;
 comment on function tenantry.reach(text, text, regclass) is
   'The ids of every entity of a kind that this session reaches with a privilege: its principal, what that owns, acts for, is a member of and was given, as the links between leave the privilege. kind: as registered. privilege: select (default), insert, update, delete, decrypt or delegate. target: a table, to count delegations that are narrowed to it. Empty without a context. Errors: 22023, TN001 (on_missing_context = error), TN002, TN003.';
 
+-- For policies, which name their table by its tag: that stays when a table is renamed or restored.
+create function tenantry_private.reach_of(kind text, privilege text, tag text)
+returns text[]
+language plpgsql stable parallel safe security definer
+set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
+as $$
+#print_strict_params off
+begin
+  return array(
+    select r.id
+      from tenantry_private.reached(tenantry_private.open_context(), privilege,
+             (select t.relation from tenantry_private.tables t where t.tag = reach_of.tag)) r
+     where r.kind = reach_of.kind);
+end
+$$;
+
+comment on function tenantry_private.reach_of(text, text, text) is 'What tenantry.reach() says, for a table that is named by its tag.';
+
 create function tenantry.sets_up()
 returns boolean
 language plpgsql stable security definer

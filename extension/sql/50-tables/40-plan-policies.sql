@@ -128,16 +128,16 @@ language plpgsql stable
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  condition text := format('%I = any ((select tenantry.reach(%L, %L, %L::regclass))::%s[])', declaration.owner_column, declaration.owner_kind,
-                      command, declaration.relation, cast_to);
+  condition text := format('%I = any ((select tenantry_private.reach_of(%L, %L, %L))::%s[])', declaration.owner_column, declaration.owner_kind,
+                      command, declaration.tag, cast_to);
   shared    record;
 begin
   if command = 'insert' then
     return condition;
   end if;
   for shared in select s.key as column_name, s.value as kind from jsonb_each_text(declaration.shared_by) s order by s.key loop
-    condition := condition || format(' or %I = any ((select tenantry.reach(%L, %L, %L::regclass))::%s[])', shared.column_name, shared.kind,
-      command, declaration.relation, tenantry_private.id_cast(tenantry_private.column_type(declaration.relation, shared.column_name)));
+    condition := condition || format(' or %I = any ((select tenantry_private.reach_of(%L, %L, %L))::%s[])', shared.column_name, shared.kind,
+      command, declaration.tag, tenantry_private.id_cast(tenantry_private.column_type(declaration.relation, shared.column_name)));
   end loop;
   if command = 'select' and declaration.public_when is not null then
     perform tenantry_private.require_expression(declaration.public_when);

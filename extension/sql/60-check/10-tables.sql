@@ -192,6 +192,9 @@ begin
           (14, '%note_triggers%',                   'critical', 'secret_unsealed',         'the trigger that seals secrets is missing, off or changed'),
           (14, '%~tenantry_seal%',                  'critical', 'secret_unsealed',         'the trigger that seals secrets is missing, off or changed'),
           (17, '%define_facade%',                   'warning',  'facade_stale',            'the decrypting view is missing or not as declared'),
+          (17, '%define_reach_view%',               'warning',  'reach_stale',             'the view on the reach path is missing or not as declared'),
+          (17, '%tenantry_owner_kept%',             'critical', 'owner_unguarded',         'members may take over rows that they may only rewrite'),
+          (17, '%tenantry_actor%',                  'warning',  'actor_unrecorded',        'who inserts a row is not recorded'),
           (18, '%',                                 'warning',  'not_as_declared',         'it is not as declared')
         ) as f (position, pattern, severity, code, problem)
        where planned.statement like f.pattern
@@ -205,7 +208,7 @@ end
 $$;
 
 comment on function tenantry_private.drift_findings() is
-  'Findings owner_missing, row_security_off, row_security_not_forced, policy_missing, policy_changed, grant_excess, grant_missing, owner_nullable, owner_default, owner_unindexed, owner_unfilled, parent_untied, reference_unchecked, secret_unsealed, facade_stale.';
+  'Findings owner_missing, row_security_off, row_security_not_forced, policy_missing, policy_changed, grant_excess, grant_missing, owner_nullable, owner_default, owner_unindexed, owner_unfilled, parent_untied, reference_unchecked, secret_unsealed, facade_stale, reach_stale, owner_unguarded, actor_unrecorded.';
 
 create function tenantry_private.view_references()
 returns table (view oid, refobjid oid)

@@ -68,6 +68,18 @@ begin
   end loop;
 
   for item in
+    select distinct s.relation from tenantry.membership_sources s
+      join pg_catalog.pg_class c on c.oid = s.relation
+     where not tenantry_private.is_followed(s.relation)
+     order by 1
+  loop
+    severity := 'critical'; code := 'membership_unfollowed'; object := item.relation;
+    problem := 'the triggers on a table of memberships are missing, off or changed: whoever leaves stays, and whoever writes a row joins unasked once it is read';
+    fix := 'select * from tenantry.sync();';
+    return next;
+  end loop;
+
+  for item in
     select r.relation, r.old_name, r.new_name from tenantry_private.renames() r
     union all
     select s.relation, s.old_name, s.new_name from tenantry_private.renamed_secrets() s
@@ -81,4 +93,4 @@ begin
 end
 $$;
 
-comment on function tenantry_private.kind_findings() is 'Findings kind_unfollowed, column_renamed.';
+comment on function tenantry_private.kind_findings() is 'Findings kind_unfollowed, membership_unfollowed, column_renamed.';

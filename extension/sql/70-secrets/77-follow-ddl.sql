@@ -1,4 +1,4 @@
--- ALTER TABLE on encrypted tables. A view forbids to drop or retype the columns it shows, so it goes before such a statement
+-- ALTER TABLE and DROP TABLE on protected tables. A view forbids to drop or retype the columns it shows, so it goes before such a statement
 -- and comes back behind it; renamed columns are followed. Event triggers need a superuser: where one installs tenantry they
 -- are made at once, else by tenantry.watch_ddl(), and until then sync() does what they would, and alter_table() the rest.
 
@@ -63,7 +63,7 @@ begin
 end
 $$;
 
-comment on function tenantry_private.before_alter() is 'Event trigger in front of ALTER TABLE.';
+comment on function tenantry_private.before_alter() is 'Event trigger in front of ALTER TABLE and DROP TABLE.';
 
 create function tenantry_private.after_alter()
 returns event_trigger
@@ -80,7 +80,7 @@ begin
 end
 $$;
 
-comment on function tenantry_private.after_alter() is 'Event trigger behind ALTER TABLE.';
+comment on function tenantry_private.after_alter() is 'Event trigger behind ALTER TABLE and DROP TABLE.';
 
 create function tenantry_private.after_drop()
 returns event_trigger
@@ -120,12 +120,12 @@ as $$
 begin
   if not (select r.rolsuper from pg_catalog.pg_roles r where r.rolname = current_user) then
     raise exception 'only a superuser may create event triggers'
-      using errcode = '42501', hint = 'Without them, run ALTER TABLE on tables with encrypted columns by tenantry.alter_table(), and tenantry.sync() after others'' changes.';
+      using errcode = '42501', hint = 'Without them, run ALTER TABLE on protected tables by tenantry.alter_table(), and tenantry.sync() after others'' changes.';
   end if;
   if not exists (select from pg_catalog.pg_event_trigger e where e.evtname = 'tenantry_before_alter') then
-    create event trigger tenantry_before_alter on ddl_command_start when tag in ('ALTER TABLE') execute function tenantry_private.before_alter();
+    create event trigger tenantry_before_alter on ddl_command_start when tag in ('ALTER TABLE', 'DROP TABLE') execute function tenantry_private.before_alter();
     alter event trigger tenantry_before_alter enable always;
-    comment on event trigger tenantry_before_alter is 'tenantry: lets decrypting views out of the way of ALTER TABLE.';
+    comment on event trigger tenantry_before_alter is 'tenantry: lets decrypting views and those of the reach path out of the way of ALTER TABLE and DROP TABLE.';
   end if;
   if not exists (select from pg_catalog.pg_event_trigger e where e.evtname = 'tenantry_after_drop') then
     create event trigger tenantry_after_drop on sql_drop execute function tenantry_private.after_drop();
@@ -133,15 +133,15 @@ begin
     comment on event trigger tenantry_after_drop is 'tenantry: keeps the triggers that seal secrets.';
   end if;
   if not exists (select from pg_catalog.pg_event_trigger e where e.evtname = 'tenantry_after_alter') then
-    create event trigger tenantry_after_alter on ddl_command_end when tag in ('ALTER TABLE') execute function tenantry_private.after_alter();
+    create event trigger tenantry_after_alter on ddl_command_end when tag in ('ALTER TABLE', 'DROP TABLE') execute function tenantry_private.after_alter();
     alter event trigger tenantry_after_alter enable always;
-    comment on event trigger tenantry_after_alter is 'tenantry: makes decrypting views anew and follows renamed columns.';
+    comment on event trigger tenantry_after_alter is 'tenantry: makes decrypting views and those of the reach path anew, and follows renamed columns.';
   end if;
 end
 $$;
 
 comment on function tenantry.watch_ddl() is
-  'Makes the event triggers by which ALTER TABLE works on tables with encrypted columns, for every owner of tables. For superusers; done at installation where a superuser installs. Error: 42501.';
+  'Makes the event triggers by which ALTER TABLE and DROP TABLE work on protected tables, in spite of the views on them, for every owner of tables. For superusers; done at installation where a superuser installs. Error: 42501.';
 
 create function tenantry.alter_table(target regclass, action text)
 returns void
@@ -167,4 +167,4 @@ end
 $$;
 
 comment on function tenantry.alter_table(regclass, text) is
-  'Runs ALTER TABLE <target> <action> where no event triggers do what is needed for a table with encrypted columns: its decrypting view is made anew behind it. Run as the table''s owner and an admin. Errors: 42501, TN011, and what ALTER TABLE says.';
+  'Runs ALTER TABLE <target> <action> where no event triggers do what is needed: the decrypting view of the table and its view on the reach path are made anew behind it. Run as the table''s owner and an admin. Errors: 42501, TN011, and what ALTER TABLE says.';

@@ -325,6 +325,10 @@ begin
       statements := statements || format('select tenantry_private.drop_facade(%L)', target);
       locks := locks || null::text;
     end if;
+    if tenantry_private.reach_view(target) is not null then
+      statements := statements || format('select tenantry_private.drop_reach_view(%L)', target);
+      locks := locks || null::text;
+    end if;
     statements := statements || format('alter table %s alter column %I type character varying', target, column_name);
     locks := locks || 'ACCESS EXCLUSIVE'::text;
   end if;

@@ -262,6 +262,7 @@ declare
 begin
   perform tenantry_private.lock_facade(target);
   perform tenantry_private.drop_facade(target);
+  perform tenantry_private.drop_reach_view(target);
   perform tenantry_private.move_encrypted_column(secret_column, 'sealed');
   perform tenantry_private.define_seal(target);
   execute format('alter table %s drop column %I', target, copies);
@@ -326,6 +327,7 @@ begin
     end loop;
     perform tenantry_private.note_triggers(target);
   end if;
+  perform tenantry_private.drop_reach_view(target);
   if secret.index_column is not null then
     execute format('alter table %s drop column %I', target, secret.index_column);
   end if;

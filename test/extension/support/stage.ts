@@ -34,6 +34,7 @@ export interface Stage {
   /** A connection of a login role of its own that is bound to an entity. */
   bound(who: Entity): Promise<pg.Client>
   protect(call: string): Promise<Planned[]>
+  /** All findings but audit_head. */
   check(minimum?: 'critical' | 'warning' | 'info'): Promise<Finding[]>
   drop(): Promise<void>
 }
@@ -73,7 +74,8 @@ export async function stage(given?: TestDatabase): Promise<Stage> {
     },
     async check(minimum = 'warning') {
       const { rows } = await db.admin.query<Finding>('select * from tenantry.check($1)', [minimum])
-      return rows
+      // Where something was set up, the audit has a head, whatever else there is to find.
+      return rows.filter((finding) => finding.code !== 'audit_head')
     },
     drop: () => db.drop(),
   }
