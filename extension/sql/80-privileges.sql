@@ -92,13 +92,15 @@ to tenantry_facade;
 grant execute on function
   tenantry_private.is_admin(), tenantry_private.require_admin(text),
   tenantry_private.engine_queries(uuid, text), tenantry_private.job_place(regclass, text), tenantry_private.keep_job_place(regclass, text, text[], bigint),
-  tenantry_private.convert_values(uuid, text, bytea, text[], text[], integer[], text[], bytea[]), tenantry_private.part(bytea)
+  tenantry_private.convert_values(uuid, text, bytea, text[], text[], integer[], text[], bytea[]), tenantry_private.part(bytea),
+  tenantry_private.note_unopened(uuid, text, integer, text), tenantry_private.forget_unopened(uuid)
 to tenantry_engine;
 
 -- The entering functions go to each login that tenantry.allow() names, not to a group: roles are cluster-wide.
 
 -- For DBAs. Every one of them also asks whether the login is an admin of this database.
-grant select on tenantry.audit, tenantry.granted_across, tenantry.issuers, tenantry.key_status, tenantry.secret_readings to tenantry_admin;
+grant select on tenantry.audit, tenantry.granted_across, tenantry.issuers, tenantry.key_status, tenantry.secret_readings, tenantry.unopened_values
+to tenantry_admin;
 grant execute on function
   tenantry.configure(text, text), tenantry.initialise(boolean),
   tenantry.register_issuer(text, bytea, interval, interval), tenantry.unregister_issuer(text),
@@ -145,7 +147,7 @@ begin
              'aes_encrypt', 'aes_decrypt', 'expanded', 'keep_share', 'key_file', 'current_share', 'has_share', 'wrapped', 'unwrapped', 'unlock', 'key_of',
              'sealing_key', 'sealed_ring', 'ring_content', 'ring_of', 'may_open', 'note_reading', 'seal_bytes', 'open_bytes', 'key_on_ring', 'is_ours', 'is_for',
              'remember_insert', 'inserting_mac', 'inserted_place', 'seal_ring', 'opened_anywhere', 'settle_secret', 'index_key', 'ensure_index_key', 'index_value',
-             'imported', 'convert_values', 'key_file'])
+             'imported', 'convert_values', 'note_unopened', 'forget_unopened', 'key_file'])
        and p.proowner = to_regrole('tenantry_owner')
   loop
     execute format('grant execute on routine %s to tenantry_admin', routine.signature);

@@ -107,7 +107,7 @@ valid: give the application the new one, then run: tenantry keys finish-rotation
           await watched(io, client, 'tenantry keys rotate-data', () =>
             client.query('call tenantry.rotate_data_keys($1, $2)', [share, options.entity ?? null]),
           )
-          io.out('Every value is sealed by a new key, and the old ones are refused.\n')
+          io.out(await outcome(client))
         }),
       ),
 
@@ -136,6 +136,17 @@ function shareOf(io: Io, variable: string): Buffer {
   })
 }
 
+/** What a rotation of data keys has come to. */
+async function outcome(client: pg.Client): Promise<string> {
+  const { rows } = await client.query<{ left: string | null }>(
+    'select sum(rows) as left from tenantry.unopened_values',
+  )
+  const left = rows[0]?.left ?? null
+  return left === null
+    ? 'Every value is sealed by a new key, and the old ones are refused.\n'
+    : `Every other value is sealed by a new key. ${left} do not open: older keys of their owners are kept. See tenantry.unopened_values, write those anew or restore them, and run it again.\n`
+}
+
 /** Long work: notices of the server are its progress, and Ctrl-C stops it between two batches' work. */
 async function watched(
   io: Io,
@@ -144,7 +155,7 @@ async function watched(
   work: () => Promise<unknown>,
 ): Promise<void> {
   client.on('notice', ({ severity, message }) => {
-    if (severity === 'NOTICE') io.err(`${message ?? ''}\n`)
+    if (severity === 'NOTICE' || severity === 'WARNING') io.err(`${message ?? ''}\n`)
   })
   let stopped = false
   const stop = (): void => {

@@ -167,6 +167,25 @@ create table tenantry_private.key_rotations (
 comment on table tenantry_private.key_rotations is 'Data keys that the rotation under way has made: older versions of the same entity are retired at its end.';
 comment on column tenantry_private.key_rotations.version_above is 'The new key.';
 
+-- What a rotation could not open: it goes on, and what follows from them waits until they are mended.
+create table tenantry_private.unopened_values (
+  column_id  uuid        not null references tenantry_private.encrypted_columns (column_id) on delete cascade,
+  owner      text        not null,
+  key_number integer     not null,
+  rows       bigint      not null check (rows > 0),
+  examples   text[]      not null,
+  found_at   timestamptz not null default now(),
+  primary key (column_id, owner, key_number)
+);
+
+comment on table tenantry_private.unopened_values is 'Values that the last rotation of data keys left as they are, because they do not open.';
+comment on column tenantry_private.unopened_values.column_id is 'The encrypted column.';
+comment on column tenantry_private.unopened_values.owner is 'The owner of the rows.';
+comment on column tenantry_private.unopened_values.key_number is 'The data key that the values name; 0 where this database has not sealed them.';
+comment on column tenantry_private.unopened_values.rows is 'How many rows.';
+comment on column tenantry_private.unopened_values.examples is 'The keys of a few of them, as conditions.';
+comment on column tenantry_private.unopened_values.found_at is 'When they were first found.';
+
 create table tenantry_private.seal_notes (
   relation     regclass not null,
   trigger_name name     not null,

@@ -3,7 +3,7 @@
 -- while a job is open, and holds no key; tenantry_owner turns values into others, and sees no rows.
 --   fill    plaintexts are sealed, with a copy in plain_column
 --   verify  sealed values are opened and compared with the copy
---   reseal  values under older keys are sealed by the newest
+--   reseal  values under older keys are sealed by the newest; what does not open is left, and noted
 --   open    sealed values become plaintexts again
 
 create function tenantry_private.engine_works_on(target regclass)
@@ -37,6 +37,7 @@ declare
   sort        text;
   keys        text;
   after       text;
+  named       text;
 begin
   select * into secret from tenantry_private.encrypted_columns c where c.column_id = secret_column;
   declaration := tenantry_private.declared(secret.relation);
@@ -47,8 +48,9 @@ begin
     else 'u.value::' || secret.data_type end;
   select string_agg(format('t.%I', c.name), ', ' order by c.position),
          string_agg(format('t.%I::text', c.name), ', ' order by c.position),
-         string_agg(format('($1)[%s]::%s', c.position, c.type), ', ' order by c.position)
-    into sort, keys, after
+         string_agg(format('($1)[%s]::%s', c.position, c.type), ', ' order by c.position),
+         string_agg(format('format(''%%I = %%L'', %L, t.%I)', c.name, c.name), ', ' order by c.position) filter (where c.position > 1)
+    into sort, keys, after, named
     from (select a.attname as name, row_number() over (order by k.position) as position, format_type(a.atttypid, a.atttypmod) as type
             from (select o.attnum, 0 as position
                     from pg_catalog.pg_attribute o where o.attrelid = secret.relation and o.attname = declaration.owner_column
@@ -83,22 +85,29 @@ begin
       secret.relation, secret.column_name, assigned,
       coalesce(tenantry_private.format_with(', %I = u.copy::%s', secret.plain_column,
         format_type(tenantry_private.column_type(secret.relation, secret.plain_column), null)), ''),
-      coalesce(tenantry_private.format_with(', %1$I = %2$s', secret.index_column, case mode when 'open' then 'null' when 'reseal' then 't.' || quote_ident(secret.index_column) else 'u.blind' end), ''))];
+      coalesce(tenantry_private.format_with(', %1$I = %2$s', secret.index_column, case mode when 'open' then 'null' when 'reseal' then 't.' || quote_ident(secret.index_column) else 'u.blind' end), '')),
+    format($sql$
+      select array_agg(concat_ws(' and ', %s) order by u.position)
+        from unnest($1::oid[], $2::tid[]) with ordinality as u (rel, place, position)
+        join %s t on t.ctid = u.place and t.tableoid = u.rel $sql$,
+      named, secret.relation)];
 end
 $$;
 
-comment on function tenantry_private.engine_queries(uuid, text) is 'How a batch is read, and how it is written.';
+comment on function tenantry_private.engine_queries(uuid, text) is 'How a batch is read, how it is written, and how its rows are called.';
 
 create type tenantry_private.converted as (
-  value text,
-  copy  text,
-  blind bytea
+  value    text,
+  copy     text,
+  blind    bytea,
+  unopened integer
 );
 
 comment on type tenantry_private.converted is 'What becomes of a value.';
 comment on column tenantry_private.converted.value is 'The new value as text; null where it stays.';
 comment on column tenantry_private.converted.copy is 'The copy beside it.';
 comment on column tenantry_private.converted.blind is 'Its blind index.';
+comment on column tenantry_private.converted.unopened is 'Of a value that does not open and is left as it is: the key that it names, or 0 where this database has not sealed it.';
 
 create function tenantry_private.imported(import_with regprocedure, value text)
 returns text
@@ -174,8 +183,16 @@ begin
     if owner_numbers[position] <> owner then
       owner := owner_numbers[position];
       label := owners[owner];
-      if mode in ('fill', 'reseal') then
+      if mode = 'fill' then
         ignored := (tenantry_private.sealing_key(tenantry_private.kind_of(label), tenantry_private.id_of(label), keys)).number;
+      elsif mode = 'reseal' then
+        begin
+          ignored := (tenantry_private.sealing_key(tenantry_private.kind_of(label), tenantry_private.id_of(label), keys)).number;
+        exception
+          when sqlstate 'TN009' then
+            -- Rows whose owner is gone: their keys are not on the ring, so none of their values opens.
+            null;
+        end;
       end if;
       content := tenantry_private.ring_content(label, keys);
       newest  := case when octet_length(content) > 32 then ('x' || encode(substr(content, 33, 4), 'hex'))::bit(32)::integer end;
@@ -187,6 +204,7 @@ begin
     result.value := null;
     result.copy  := copies[position];
     result.blind := null;
+    result.unopened := null;
     sealed := coalesce(tenantry_private.is_for(bytes, tag_key, secret_column, label, pks[position]), false);
 
     if mode = 'fill' then
@@ -216,14 +234,11 @@ begin
         result.blind := tenantry_private.hmac_sha256(plain, blind_key);
       end if;
     elsif mode = 'reseal' then
-      if not sealed then
-        perform tenantry_private.refuse_value();
-      end if;
-      if substr(bytes, 2, 4) <> int4send(newest) then
-        data_key := tenantry_private.key_on_ring(content, substr(bytes, 2, 4));
-        if data_key is null then
-          perform tenantry_private.refuse_value();
-        end if;
+      data_key := case when sealed then tenantry_private.key_on_ring(content, substr(bytes, 2, 4)) end;
+      if data_key is null then
+        result.unopened := case when tenantry_private.is_ours(bytes, tag_key) then ('x' || encode(substr(bytes, 2, 4), 'hex'))::bit(32)::integer else 0 end;
+        bytes := null;
+      elsif substr(bytes, 2, 4) <> int4send(newest) then
         -- A shredded value stays as it is: nobody can open it any more.
         if data_key <> decode(repeat('00', 32), 'hex') then
           plain := tenantry_private.open_bytes(bytes, data_key, tag_key, secret_column, label, pks[position]);
@@ -327,6 +342,42 @@ $$;
 
 comment on function tenantry_private.keep_job_place(regclass, text, text[], bigint) is 'Opens a job, or keeps how far it is.';
 
+create function tenantry_private.note_unopened(secret_column uuid, owner text, key_number integer, example text)
+returns void
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
+as $$
+#variable_conflict use_column
+begin
+  perform tenantry_private.require_admin('run batches');
+  insert into tenantry_private.unopened_values as u (column_id, owner, key_number, rows, examples)
+  values (secret_column, note_unopened.owner, note_unopened.key_number, 1, array[example])
+      on conflict (column_id, owner, key_number) do update
+           set rows = u.rows + 1, examples = case when cardinality(u.examples) < 5 then u.examples || excluded.examples else u.examples end;
+end
+$$;
+
+comment on function tenantry_private.note_unopened(uuid, text, integer, text) is 'Notes a value that does not open.';
+
+create function tenantry_private.forget_unopened(secret_column uuid)
+returns void
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
+as $$
+begin
+  perform tenantry_private.require_admin('run batches');
+  delete from tenantry_private.unopened_values u where u.column_id = secret_column;
+end
+$$;
+
+comment on function tenantry_private.forget_unopened(uuid) is 'Forgets what was noted of a column, before it is gone through anew.';
+
 create function tenantry_private.close_job(target regclass, working text)
 returns void
 language plpgsql volatile security definer
@@ -375,8 +426,12 @@ declare
   results       tenantry_private.converted[];
   values_       text[] := '{}';
   changed       bigint := 0;
+  named         text[];
 begin
   perform tenantry_private.require_admin('run batches');
+  if mode = 'reseal' and place.after is null then
+    perform tenantry_private.forget_unopened(secret_column);
+  end if;
   execute queries[1] into rels, places, given, copies, owner_numbers, owners, pks, last using place.after, batch_size;
   if places is null then
     return array[0, 0];
@@ -387,6 +442,10 @@ begin
     copies[position]  := (results[position]).copy;
     pks[position]     := (results[position]).blind;
     changed := changed + (values_[position] is not null)::integer;
+    if (results[position]).unopened is not null then
+      execute queries[3] into named using rels[position:position], places[position:position];
+      perform tenantry_private.note_unopened(secret_column, owners[owner_numbers[position]], (results[position]).unopened, named[1]);
+    end if;
   end loop;
   if mode <> 'verify' and changed > 0 then
     execute queries[2] using rels, places, values_, copies, pks;

@@ -319,19 +319,71 @@ declare
   retired bigint;
 begin
   perform tenantry_private.require_admin('rotate data keys');
+  -- Not what values are left for that did not open: mended, or put back where they belong, they are to open again.
   update tenantry_private.data_keys k
      set retired_at = now()
     from tenantry_private.key_rotations r
     join tenantry_private.data_keys fresh on fresh.number = r.version_above
    where k.kind = fresh.kind and k.id = fresh.id and k.serial = fresh.serial and k.version < fresh.version
-     and k.retired_at is null and k.wrapped is not null;
+     and k.retired_at is null and k.wrapped is not null
+     and not exists (select from tenantry_private.unopened_values u where u.owner = k.kind || ':' || k.id)
+     and not exists (select from tenantry_private.unopened_values u where u.key_number = k.number);
   get diagnostics retired = row_count;
-  delete from tenantry_private.key_rotations;
+  -- The rotation of those goes on when it is called again.
+  delete from tenantry_private.key_rotations r
+   using tenantry_private.data_keys fresh
+   where fresh.number = r.version_above
+     and not exists (
+       select
+         from tenantry_private.data_keys k
+        where k.kind = fresh.kind and k.id = fresh.id and k.serial = fresh.serial and k.version < fresh.version
+          and k.retired_at is null and k.wrapped is not null);
   return retired;
 end
 $$;
 
-comment on function tenantry_private.retire_data_keys() is 'Refuses the versions that a rotation has replaced, and ends it.';
+comment on function tenantry_private.retire_data_keys() is 'Refuses the versions that a rotation has replaced, and ends it, but for keys of owners with values that did not open.';
+
+create view tenantry.unopened_values as
+select c.relation, c.column_name, c.path, u.owner, u.rows, u.examples, nullif(u.key_number, 0) as key_number, u.found_at
+  from tenantry_private.unopened_values u
+  join tenantry_private.encrypted_columns c on c.column_id = u.column_id;
+
+comment on view tenantry.unopened_values is
+  'Values that the last rotation of data keys could not open and left as they are: of each column and owner how many rows, and a few of them as conditions. They were changed or moved past the triggers, or their owner is gone. key_number: the data key that they name; null where this database did not seal them. Write them anew as their owner, set them to null or restore the rows, and call tenantry.rotate_data_keys() again: until then older keys of these owners are kept. For admins.';
+
+create function tenantry_private.report_unopened()
+returns bigint
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  found record;
+  total bigint := 0;
+begin
+  for found in
+    select u.relation, u.column_name, nullif(u.path, '{}') as path, sum(u.rows) as rows,
+           (select string_agg(e.example, '; ')
+              from (select distinct e.example
+                      from tenantry.unopened_values o cross join lateral unnest(o.examples) as e (example)
+                     where o.relation = u.relation and o.column_name = u.column_name and o.path = u.path
+                     order by 1
+                     limit 5) e) as examples
+      from tenantry.unopened_values u
+     group by u.relation, u.column_name, u.path
+     order by u.relation::text, u.column_name, u.path
+  loop
+    total := total + found.rows;
+    raise warning 'rotate_data_keys: % values of %.% do not open and were left as they are: %',
+      found.rows, found.relation, quote_ident(found.column_name) || coalesce(' at ' || found.path::text, ''),
+      found.examples || case when found.rows > 5 then '; …' else '' end
+      using hint = 'Write each anew as its owner, set it to null or restore the row; then call tenantry.rotate_data_keys() again. Until then the older keys of these owners are not retired. See tenantry.unopened_values.';
+  end loop;
+  return total;
+end
+$$;
+
+comment on function tenantry_private.report_unopened() is 'Warns of values that did not open, by column, and counts them.';
 
 create function tenantry_private.lock_rotation()
 returns void
@@ -359,6 +411,7 @@ declare
   made      integer;
   total     bigint := 0;
   changed   bigint := 0;
+  unopened  bigint;
   secret    record;
 begin
   if batch_size is null or batch_size OPERATOR(pg_catalog.<) 1 or batch_size OPERATOR(pg_catalog.>) 100000 then
@@ -385,14 +438,16 @@ begin
   for secret in select c.column_id, c.relation, c.column_name, c.state from tenantry.encrypted_columns c where c.state OPERATOR(pg_catalog.<>) 'added' loop
     call tenantry_private.run_job(secret.relation, secret.column_id, 'reseal', key_share, batch_size, changed);
   end loop;
-  raise notice 'rotate_data_keys: % values sealed anew, % old keys retired', changed, tenantry_private.retire_data_keys();
+  unopened := tenantry_private.report_unopened();
+  raise notice 'rotate_data_keys: % values sealed anew, % old keys retired%', changed, tenantry_private.retire_data_keys(),
+    case when unopened OPERATOR(pg_catalog.>) 0 then pg_catalog.format(', %s values left that do not open', unopened) else '' end;
   perform tenantry_private.unlock_job('tenantry_private.data_keys'::pg_catalog.regclass, 'rotate_data_keys');
   commit;
 end
 $$;
 
 comment on procedure tenantry.rotate_data_keys(bytea, tenantry.entity, integer) is
-  'Gives every entity, or one, a new data key and seals its values anew, in batches that commit, while the application goes on; at its end the old versions are retired: a value sealed by one, brought back from wherever, is refused (TN006). tenantry.key_status counts them. Waits for transactions that are still sealing with an old key. Interrupted, it goes on where it was when it is called again. Run as the owner of the tables or a superuser; one at a time. key_share: unless a key file is set. Errors: 42501, 55P03, TN005, TN006, TN009, TN011.';
+  'Gives every entity, or one, a new data key and seals its values anew, in batches that commit, while the application goes on; at its end the old versions are retired: a value sealed by one, brought back from wherever, is refused (TN006). tenantry.key_status counts them. A value that does not open is left as it is, with a warning, and older keys of its owner are kept until it is mended and this is called again: tenantry.unopened_values. Waits for transactions that are still sealing with an old key. Interrupted, it goes on where it was when it is called again. Run as the owner of the tables or a superuser; one at a time. key_share: unless a key file is set. Errors: 42501, 55P03, TN005, TN006, TN009, TN011.';
 
 create function tenantry.shred(entity tenantry.entity, reason text)
 returns table (keys integer, still_readable text)
@@ -447,4 +502,4 @@ select m.id as master_key, m.state,
   from tenantry_private.master_keys m;
 
 comment on view tenantry.key_status is
-  'Master keys and how many data keys each wraps. superseded: a rotation of data keys is under way, and they still open what it has not come to. retired: older than the version that is accepted, refused. shredded: destroyed, of the whole database. Two rows while the master key is rotated: with 0 data keys left at the retiring one, finish_master_rotation() may be called. For admins.';
+  'Master keys and how many data keys each wraps. superseded: a rotation of data keys is under way, and they still open what it has not come to, or did not open (tenantry.unopened_values). retired: older than the version that is accepted, refused. shredded: destroyed, of the whole database. Two rows while the master key is rotated: with 0 data keys left at the retiring one, finish_master_rotation() may be called. For admins.';
