@@ -70,6 +70,19 @@ $$;
 
 comment on function tenantry_private.end_job(regclass, text) is 'Closes a batch job and takes back what it had.';
 
+create function tenantry_private.holds_job(target regclass, working text)
+returns boolean
+language sql stable
+set search_path = pg_catalog, pg_temp
+return exists (
+  select
+    from pg_catalog.pg_locks l
+   where l.pid = pg_backend_pid() and l.locktype = 'advisory' and l.objsubid = 1 and l.granted
+     and l.database = (select d.oid from pg_catalog.pg_database d where d.datname = current_database())
+     and (l.classid::bigint << 32 | l.objid::bigint) = hashtext('tenantry ' || target || working)::bigint);
+
+comment on function tenantry_private.holds_job(regclass, text) is 'Whether this session is the runner of a job.';
+
 create function tenantry_private.lock_job(target regclass, working text)
 returns void
 language plpgsql volatile
@@ -78,7 +91,8 @@ as $$
 declare
   holder text;
 begin
-  if pg_try_advisory_lock(hashtext('tenantry ' || target || working)::bigint) then
+  -- Not a second time where an earlier call of this session failed to let it go: it would have to be let go twice.
+  if tenantry_private.holds_job(target, working) or pg_try_advisory_lock(hashtext('tenantry ' || target || working)::bigint) then
     return;
   end if;
   select format('process %s (%s, since %s)', a.pid, a.usename, to_char(a.backend_start, 'YYYY-MM-DD HH24:MI'))
@@ -86,6 +100,7 @@ begin
     from pg_catalog.pg_locks l
     join pg_catalog.pg_stat_activity a on a.pid = l.pid
    where l.locktype = 'advisory' and l.granted and l.objsubid = 1
+     and l.database = (select d.oid from pg_catalog.pg_database d where d.datname = current_database())
      and (l.classid::bigint << 32 | l.objid::bigint) = hashtext('tenantry ' || target || working)::bigint
    limit 1;
   raise exception 'somebody else is at this already: %', coalesce(holder, 'another session')
@@ -101,11 +116,31 @@ language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-  perform pg_advisory_unlock(hashtext('tenantry ' || target || working)::bigint);
+  if tenantry_private.holds_job(target, working) then
+    perform pg_advisory_unlock(hashtext('tenantry ' || target || working)::bigint);
+  end if;
 end
 $$;
 
-comment on function tenantry_private.unlock_job(regclass, text) is 'Lets the next runner at a job.';
+comment on function tenantry_private.unlock_job(regclass, text) is 'Lets the next runner at a job; nothing where this session is not the one.';
+
+-- A lock that outlives COMMIT outlives an error, too. A block that catches errors cannot hold a COMMIT, so every step of a
+-- runner is a block of its own that lets go what it holds before the error goes on. What ends a session frees it anyway.
+create function tenantry_private.let_go(target regclass, secret_column uuid, mode text)
+returns void
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform tenantry_private.unlock_job(target, mode || ' ' || secret_column);
+  if mode = 'reseal' then
+    -- The rotation that it is a part of ends with it.
+    perform tenantry_private.unlock_job('tenantry_private.data_keys'::regclass, 'rotate_data_keys');
+  end if;
+end
+$$;
+
+comment on function tenantry_private.let_go(regclass, uuid, text) is 'Lets the next runner at a job that an error has ended.';
 
 create procedure tenantry_private.run_job(target regclass, secret_column uuid, mode text, key_share bytea, batch_size integer, inout differing bigint default 0)
 language plpgsql
@@ -116,11 +151,23 @@ declare
   began  timestamptz := pg_catalog.clock_timestamp();
   told   timestamptz := pg_catalog.clock_timestamp();
 begin
-  perform tenantry_private.lock_job(target, mode || ' ' || secret_column);
-  perform tenantry_private.open_job(target, mode || ' ' || secret_column);
+  begin
+    perform tenantry_private.lock_job(target, mode || ' ' || secret_column);
+    perform tenantry_private.open_job(target, mode || ' ' || secret_column);
+  exception
+    when others or query_canceled or assert_failure then
+      perform tenantry_private.let_go(target, secret_column, mode);
+      raise;
+  end;
   commit;
   loop
-    result := tenantry_private.engine_batch(target, secret_column, mode, key_share, batch_size);
+    begin
+      result := tenantry_private.engine_batch(target, secret_column, mode, key_share, batch_size);
+    exception
+      when others or query_canceled or assert_failure then
+        perform tenantry_private.let_go(target, secret_column, mode);
+        raise;
+    end;
     commit;
     exit when result[1] OPERATOR(pg_catalog.=) 0;
     total     := total OPERATOR(pg_catalog.+) result[1];
@@ -131,7 +178,13 @@ begin
         pg_catalog.round(total::numeric OPERATOR(pg_catalog./) pg_catalog.extract('epoch', pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) began));
     end if;
   end loop;
-  perform tenantry_private.end_job(target, mode || ' ' || secret_column);
+  begin
+    perform tenantry_private.end_job(target, mode || ' ' || secret_column);
+  exception
+    when others or query_canceled or assert_failure then
+      perform tenantry_private.let_go(target, secret_column, mode);
+      raise;
+  end;
   perform tenantry_private.unlock_job(target, mode || ' ' || secret_column);
   commit;
 end

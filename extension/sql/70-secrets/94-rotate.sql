@@ -385,25 +385,6 @@ $$;
 
 comment on function tenantry_private.report_unopened() is 'Warns of values that did not open, by column, and counts them.';
 
-create function tenantry_private.lock_rotation()
-returns void
-language plpgsql volatile
-set search_path = pg_catalog, pg_temp
-as $$
-begin
-  -- Not a second time where an earlier call of this session failed: it would have to be let go twice.
-  if not exists (
-       select
-         from pg_catalog.pg_locks l
-        where l.pid = pg_backend_pid() and l.locktype = 'advisory' and l.objsubid = 1
-          and (l.classid::bigint << 32 | l.objid::bigint) = hashtext('tenantry ' || 'tenantry_private.data_keys'::regclass || 'rotate_data_keys')::bigint) then
-    perform tenantry_private.lock_job('tenantry_private.data_keys'::regclass, 'rotate_data_keys');
-  end if;
-end
-$$;
-
-comment on function tenantry_private.lock_rotation() is 'One rotation of data keys at a time, until unlock_job() or the end of the session. Error: 55P03.';
-
 create procedure tenantry.rotate_data_keys(key_share bytea default null, entity tenantry.entity default null, batch_size integer default 5000)
 language plpgsql
 as $$
@@ -427,9 +408,15 @@ begin
   -- With nothing to do it only asks for the share and the entity, before this session is the one that rotates.
   made := tenantry_private.supersede_data_keys(entity, key_share, 0);
   -- One rotation at a time: its end retires what every one of them has replaced.
-  perform tenantry_private.lock_rotation();
+  perform tenantry_private.lock_job('tenantry_private.data_keys'::pg_catalog.regclass, 'rotate_data_keys');
   loop
-    made := tenantry_private.supersede_data_keys(entity, key_share, batch_size);
+    begin
+      made := tenantry_private.supersede_data_keys(entity, key_share, batch_size);
+    exception
+      when others or query_canceled or assert_failure then
+        perform tenantry_private.unlock_job('tenantry_private.data_keys'::pg_catalog.regclass, 'rotate_data_keys');
+        raise;
+    end;
     commit;
     exit when made OPERATOR(pg_catalog.=) 0;
     total := total OPERATOR(pg_catalog.+) made;
@@ -438,9 +425,15 @@ begin
   for secret in select c.column_id, c.relation, c.column_name, c.state from tenantry.encrypted_columns c where c.state OPERATOR(pg_catalog.<>) 'added' loop
     call tenantry_private.run_job(secret.relation, secret.column_id, 'reseal', key_share, batch_size, changed);
   end loop;
-  unopened := tenantry_private.report_unopened();
-  raise notice 'rotate_data_keys: % values sealed anew, % old keys retired%', changed, tenantry_private.retire_data_keys(),
-    case when unopened OPERATOR(pg_catalog.>) 0 then pg_catalog.format(', %s values left that do not open', unopened) else '' end;
+  begin
+    unopened := tenantry_private.report_unopened();
+    raise notice 'rotate_data_keys: % values sealed anew, % old keys retired%', changed, tenantry_private.retire_data_keys(),
+      case when unopened OPERATOR(pg_catalog.>) 0 then pg_catalog.format(', %s values left that do not open', unopened) else '' end;
+  exception
+    when others or query_canceled or assert_failure then
+      perform tenantry_private.unlock_job('tenantry_private.data_keys'::pg_catalog.regclass, 'rotate_data_keys');
+      raise;
+  end;
   perform tenantry_private.unlock_job('tenantry_private.data_keys'::pg_catalog.regclass, 'rotate_data_keys');
   commit;
 end
