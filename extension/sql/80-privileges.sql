@@ -87,7 +87,8 @@ to tenantry_reach;
 grant execute on function
   tenantry_private.is_admin(), tenantry_private.require_admin(text),
   tenantry_private.require_declarable(regclass), tenantry_private.facade(regclass), tenantry_private.facade_made_from(regclass),
-  tenantry_private.facade_text(regclass), tenantry_private.record_facade(regclass, text), tenantry_private.facades_to_follow()
+  tenantry_private.facade_text(regclass), tenantry_private.record_facade(regclass, text), tenantry_private.facades_to_follow(),
+  tenantry_private.lock_patiently(regclass, regclass, integer), tenantry_private.relation_tree(regclass)
 to tenantry_facade;
 grant execute on function
   tenantry_private.is_admin(), tenantry_private.require_admin(text),

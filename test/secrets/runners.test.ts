@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { refusal } from '../extension/support/stage.js'
-import { fill, keyStage, read, tokens, until } from './support/keys.js'
+import { begun, fill, keyStage, read, tokens, until } from './support/keys.js'
 import { anna, annaId, bert, share, type SecretStage } from './support/stage.js'
 
 // Procedures that commit hold a lock beyond each of their transactions, but not beyond themselves, however they end.
@@ -123,4 +123,50 @@ test('a rotation that is cancelled, or ended in one of its jobs, leaves the next
   for (const client of [second, first]) await rotate(client)
   expect(await locks()).toEqual([])
   for (const who of [anna, bert]) expect(await on.holding(who, read)).toEqual(tokens)
+})
+
+test('a transaction that holds the table keeps the job waiting, and nobody behind that', async () => {
+  await on.setUp.query(
+    `call tenantry.encrypt_existing('letters', 'body', to_step => 'dual', key_share => $1)`,
+    [share],
+  )
+  const idle = await begun(on, anna)
+  await idle.query('select count(*) from letters')
+  const { rows } = await first.query<{ pid: number }>('select pg_backend_pid() as pid')
+  const sealing = seal(first)
+  await until(
+    on,
+    `select from pg_stat_activity where pid = ${rows[0]!.pid} and wait_event_type = 'Lock'`,
+  )
+  // Without that the first of them would wait as long as the idle one is there.
+  for (let times = 0; times < 5; times += 1) {
+    await on.holding(bert, async (client) => {
+      await client.query(`set local lock_timeout = '2s'`)
+      await client.query('select count(*) from letters')
+      await client.query(`insert into letters values ($1, default, 'meanwhile')`, [100 + times])
+    })
+  }
+  expect(await on.stored(`select from letters where body like 'body%'`)).toHaveLength(20)
+  await idle.query('commit')
+  await sealing
+  await isFilled()
+  expect(await on.stored(`select from letters where body not like 'tn1:%'`)).toEqual([])
+})
+
+test('in the end it says who holds the table, and another call goes on', async () => {
+  const idle = await begun(on, anna)
+  const { rows } = await idle.query<{ pid: number; name: string }>(
+    'select pg_backend_pid() as pid, current_user as name from letters limit 1',
+  )
+  const lock = `select tenantry_private.lock_patiently('letters', 'letters', 3)`
+  expect(await refusal(first.query(lock))).toMatchObject({
+    code: '55P03',
+    message: `other transactions have held public.letters for too long: process ${rows[0]!.pid} (${rows[0]!.name})`,
+    hint: expect.stringMatching(/^Run it again when they have ended/) as string,
+  })
+  expect((await first.query<{ lock_timeout: string }>('show lock_timeout')).rows).toEqual([
+    { lock_timeout: '0' },
+  ])
+  await idle.query('commit')
+  await first.query(lock)
 })

@@ -87,6 +87,45 @@ $$;
 
 comment on function tenantry_private.facades_to_follow() is 'Tables of whoever is there that have, or should have, a decrypting view.';
 
+-- Whoever waits for ACCESS EXCLUSIVE makes everybody after him wait. So the lock is had within a moment, or let go and tried
+-- again, a little later each time by chance.
+create function tenantry_private.lock_patiently(target regclass, locked regclass, attempts integer default 200)
+returns void
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  before  constant text := current_setting('lock_timeout');
+  holders text;
+begin
+  for attempt in 1 .. attempts loop
+    begin
+      perform set_config('lock_timeout', '50ms', true);
+      execute format('lock table %s in access exclusive mode', locked);
+      perform set_config('lock_timeout', before, true);
+      return;
+    exception
+      when lock_not_available or deadlock_detected then
+        -- Locks taken in this block are gone with it.
+        perform pg_sleep(0.02 + random() * 0.1);
+    end;
+  end loop;
+  select string_agg(format('process %s (%s)', h.pid, coalesce(h.usename, 'of another role')), ', ' order by h.pid)
+    into holders
+    from (select distinct l.pid, a.usename
+            from pg_catalog.pg_locks l
+            left join pg_catalog.pg_stat_activity a on a.pid = l.pid
+           where l.locktype = 'relation' and l.granted and l.pid is distinct from pg_backend_pid()
+             and l.database = (select d.oid from pg_catalog.pg_database d where d.datname = current_database())
+             and (l.relation in (target, locked) or l.relation in (select tree.relation from tenantry_private.relation_tree(target) tree))) h;
+  raise exception 'other transactions have held % for too long: %', target, coalesce(holders, 'they have ended just now')
+    using errcode = '55P03', hint = 'Run it again when they have ended. What they do: select pid, state, xact_start, query from pg_stat_activity; to end one: select pg_terminate_backend(<process>);';
+end
+$$;
+
+comment on function tenantry_private.lock_patiently(regclass, regclass, integer) is
+  'Locks a table, or its view and with it the table, without keeping others waiting. Error: 55P03, which names who holds it, after about 20 seconds.';
+
 grant create on schema tenantry_private to tenantry_facade;
 set local role tenantry_facade;
 
@@ -155,7 +194,7 @@ $$;
 comment on function tenantry_private.drop_facade(regclass) is 'Drops the decrypting view of a table.';
 
 -- Transactions of the application may hold the table and then want the view. So neither is waited for while the other is
--- held: both are had within a moment, or let go and tried again.
+-- held.
 create function tenantry_private.lock_facade(target regclass)
 returns void
 language plpgsql volatile security definer
@@ -165,28 +204,13 @@ set debug_print_rewritten = off
 set debug_print_plan = off
 as $$
 declare
-  view   constant regclass := tenantry_private.facade(target);
-  before constant text     := current_setting('lock_timeout');
+  view constant regclass := tenantry_private.facade(target);
 begin
   perform tenantry_private.require_admin('make decrypting views');
   perform tenantry_private.require_declarable(target);
-  if view is null then
-    return;
+  if view is not null then
+    perform tenantry_private.lock_patiently(target, view);
   end if;
-  for attempt in 1 .. 200 loop
-    begin
-      perform set_config('lock_timeout', '50ms', true);
-      execute format('lock table %s in access exclusive mode', view);
-      perform set_config('lock_timeout', before, true);
-      return;
-    exception
-      when lock_not_available or deadlock_detected then
-        -- Locks taken in this block are gone with it.
-        perform pg_sleep(0.02 + random() * 0.1);
-    end;
-  end loop;
-  raise exception 'other transactions have held % for too long', target
-    using errcode = '55P03', hint = 'Try again when they have ended: select pid, state, query from pg_stat_activity where xact_start < now() - interval ''10 seconds'';';
 end
 $$;
 

@@ -37,6 +37,7 @@ begin
     perform tenantry_private.refuse(format('triggers of the application would fire for every row of %s: %s', target, fired),
       format('They would run as tenantry_engine and take this for changes of the rows. Run: alter table %s disable trigger user; and afterwards: alter table %1$s enable trigger user; select * from tenantry.sync();', target));
   end if;
+  perform tenantry_private.lock_patiently(target, target);
   perform tenantry_private.keep_job_place(target, working, null, 0);
   if not has_schema_privilege('tenantry_engine', schema, 'usage') then
     execute format('grant usage on schema %I to tenantry_engine', schema);
@@ -48,7 +49,7 @@ begin
 end
 $$;
 
-comment on function tenantry_private.open_job(regclass, text) is 'Opens a batch job: tenantry_engine gets its policy and grants on the table.';
+comment on function tenantry_private.open_job(regclass, text) is 'Opens a batch job: tenantry_engine gets its policy and grants on the table. Errors: 55P03, TN011.';
 
 create function tenantry_private.end_job(target regclass, working text)
 returns void
@@ -58,6 +59,7 @@ as $$
 declare
   settled record;
 begin
+  perform tenantry_private.lock_patiently(target, target);
   perform tenantry_private.close_job(target, working);
   if not tenantry_private.engine_works_on(target) then
     execute format('revoke all on table %s from tenantry_engine', target);
@@ -68,7 +70,7 @@ begin
 end
 $$;
 
-comment on function tenantry_private.end_job(regclass, text) is 'Closes a batch job and takes back what it had.';
+comment on function tenantry_private.end_job(regclass, text) is 'Closes a batch job and takes back what it had. Error: 55P03.';
 
 create function tenantry_private.holds_job(target regclass, working text)
 returns boolean
