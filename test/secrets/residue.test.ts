@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { refusal } from '../extension/support/stage.js'
-import { annaId, secretStage, share, type SecretStage } from './support/stage.js'
+import { anna, annaId, secretStage, share, type SecretStage } from './support/stage.js'
 
 // What encryption leaves behind is found, and gone after the last step.
 
@@ -25,14 +25,14 @@ interface Residue {
   readonly hits: string | null
 }
 
-const residue = async (column: string): Promise<Record<string, number>> => {
+const residue = async (column: string, of = 'letters'): Promise<Record<string, number>> => {
   const client = await on.db.admin.connect()
   try {
     await client.query('begin')
     await client.query('select tenantry.bring_key_share($1)', [share])
     const { rows } = await client.query<Residue>(
       'select place, hits from tenantry.residue($1, $2)',
-      ['letters', column],
+      [of, column],
     )
     await client.query('commit')
     return Object.fromEntries(
@@ -45,10 +45,10 @@ const residue = async (column: string): Promise<Record<string, number>> => {
   }
 }
 
-const encrypt = async (step: string) => {
+const encrypt = async (step: string, of = 'letters') => {
   for (const column of ['body', 'big'])
     await on.setUp.query('call tenantry.encrypt_existing($1, $2, to_step => $3, key_share => $4)', [
-      'letters',
+      of,
       column,
       step,
       share,
@@ -72,6 +72,48 @@ test('before the last step it is found in the table, its TOAST and the statistic
     expect(Object.keys(places).length).toBeGreaterThan(3)
     expect(Object.values(places).filter((found) => found > 0)).toEqual([])
   }
+})
+
+test('nor is it in partitions, at any depth, each with its own columns and indexes', async () => {
+  await on.setUp
+    .query(`create table notes (id int, owner_id uuid not null references users, body text, big text, primary key (id))
+      partition by range (id);
+    create table notes_low partition of notes for values from (0) to (20);
+    create table "Notes. mid" (big text, gone int, body text, id int not null, owner_id uuid not null);
+    alter table "Notes. mid" drop column gone;
+    alter table notes attach partition "Notes. mid" for values from (20) to (40);
+    create table notes_high partition of notes for values from (40) to (100) partition by range (id);
+    create table notes_high_1 partition of notes_high for values from (40) to (100);
+    select tenantry.protect('notes')`)
+  await on.db.admin.query(`alter table notes_low alter column big set storage external;
+    insert into notes select n, '${annaId}', 'plaintext number ' || n, 'large ' || n || repeat('-', 5000) from generate_series(1, 60) n;
+    analyze notes`)
+  await on.setUp.query(
+    `select tenantry.encrypt_column('notes', 'body'); select tenantry.encrypt_column('notes', 'big')`,
+  )
+  await encrypt('switched', 'notes')
+  const before = await residue('body', 'notes')
+  for (const part of ['notes_low', '"Notes. mid"', 'notes_high_1'])
+    expect(before[`table ${part}`] ?? before[`table public.${part}`]).toBeGreaterThan(0)
+  await encrypt('sealed', 'notes')
+  for (const column of ['body', 'big']) {
+    const { sample, ...places } = await residue(column, 'notes')
+    expect(sample).toBe(60)
+    expect(Object.keys(places).length).toBeGreaterThan(10)
+    expect(Object.values(places).filter((found) => found > 0)).toEqual([])
+  }
+  const { rows } = await on.db.admin.query(
+    `select from pg_stats where tablename like any (array['notes%', 'Notes%']) and coalesce(most_common_vals::text, '') || coalesce(histogram_bounds::text, '') like '%plaintext%'`,
+  )
+  expect(rows).toEqual([])
+  expect(
+    await on.holding(anna, (client) =>
+      client
+        .query(`select body from tenant.notes where id in (7, 27, 47) order by id`)
+        .then(({ rows }) => rows),
+    ),
+  ).toEqual([7, 27, 47].map((n) => ({ body: `plaintext number ${n}` })))
+  expect(await on.check()).toEqual([])
 })
 
 test('it says what it cannot look at, and for whom it is not', async () => {

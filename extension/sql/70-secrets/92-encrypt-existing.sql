@@ -245,7 +245,7 @@ end
 $$;
 
 comment on procedure tenantry.encrypt_existing(regclass, name, text[], text, bytea, integer) is
-  'Takes a filled column through its steps, up to to_step: dual (new values are sealed, with a copy of the plaintext beside them), filled (old ones, too, in batches that commit), verified (each opened and compared with its copy), switched (default: no copy of new values any more), sealed (copies dropped, table rewritten: holds ACCESS EXCLUSIVE meanwhile, and cannot be undone). to_step => ''plain'' undoes all. Resumes where it was interrupted. key_share: the application''s share, unless a key file is set. Errors: 42501, 55P03, TN005, TN006, TN011.';
+  'Takes a filled column through its steps, up to to_step: dual (new values are sealed, with a copy of the plaintext beside them), filled (old ones, too, in batches that commit), verified (each opened and compared with its copy), switched (default: no copy of new values any more), sealed (copies dropped, table and partitions rewritten: holds ACCESS EXCLUSIVE meanwhile, and cannot be undone). to_step => ''plain'' undoes all. Resumes where it was interrupted. key_share: the application''s share, unless a key file is set. Errors: 42501, 55P03, TN005, TN006, TN011.';
 
 create function tenantry_private.encrypted_column(target regclass, column_name name, path text[])
 returns tenantry_private.encrypted_columns
@@ -313,7 +313,7 @@ as $$
 declare
   copies constant name := (select e.plain_column from tenantry_private.encrypted(target) e where e.column_id = secret_column);
   settled record;
-  index  constant text := (select i.indexrelid::regclass::text from pg_catalog.pg_index i where i.indrelid = target and i.indisprimary);
+  part    record;
 begin
   perform tenantry_private.lock_facade(target);
   perform tenantry_private.drop_facade(target);
@@ -324,16 +324,30 @@ begin
   for settled in select * from tenantry_private.settle_table(target, 0, false) loop
     null;
   end loop;
-  -- Rewrites heap and TOAST without dead rows and dropped columns, and every index.
-  if (select c.relkind from pg_catalog.pg_class c where c.oid = target) = 'r' then
-    execute format('cluster %s using %s', target, substr(index, strpos(index, '.') + 1));
-    execute format('alter table %s set without cluster', target);
-  end if;
+  -- Rewrites heap and TOAST without dead rows and dropped columns, and every index; of a partitioned table in its partitions,
+  -- where the rows are.
+  for part in
+    select tree.relation, i.relname as index, x.indisclustered as clustered
+      from tenantry_private.relation_tree(target) tree
+      join pg_catalog.pg_class c on c.oid = tree.relation and c.relkind = 'r'
+      left join pg_catalog.pg_index x on x.indrelid = tree.relation and x.indisprimary
+      left join pg_catalog.pg_class i on i.oid = x.indexrelid
+     order by tree.depth, tree.relation::text
+  loop
+    if part.index is null then
+      perform tenantry_private.refuse(format('%s has no primary key, by which it would be rewritten', part.relation),
+        format('Run: alter table %s add primary key (…); and call this again.', part.relation));
+    end if;
+    execute format('cluster %s using %I', part.relation, part.index);
+    if not part.clustered then
+      execute format('alter table %s set without cluster', part.relation);
+    end if;
+  end loop;
   execute format('analyze %s', target);
 end
 $$;
 
-comment on function tenantry_private.scrub(regclass, uuid) is 'Drops the copies of plaintexts and rewrites the table, its TOAST table and its indexes.';
+comment on function tenantry_private.scrub(regclass, uuid) is 'Drops the copies of plaintexts and rewrites the table and its partitions, with TOAST tables and indexes. Errors: 55P03, TN011.';
 
 create procedure tenantry_private.make_plain(target regclass, secret_column uuid, key_share bytea, batch_size integer)
 language plpgsql

@@ -61,8 +61,8 @@ begin
       from pg_catalog.pg_stats s
       join pg_catalog.pg_class c on c.relname = s.tablename
       join pg_catalog.pg_namespace n on n.oid = c.relnamespace and n.nspname = s.schemaname
-     where c.oid = target);
-  place := 'statistics'; finding := 'sampled plaintexts in pg_stats of the table'; hits := 0;
+     where c.oid in (select tree.relation from tenantry_private.relation_tree(target) tree));
+  place := 'statistics'; finding := 'sampled plaintexts in pg_stats of the table and its partitions'; hits := 0;
   foreach plain in array plains loop
     hits := hits + (position(plain in convert_to(coalesce(texts, ''), 'UTF8')) > 0)::integer;
   end loop;
