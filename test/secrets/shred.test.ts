@@ -63,6 +63,19 @@ test('takes secrets away at once, also from open sessions; lets new ones be writ
   expect(await on.check()).toEqual([])
 })
 
+test('a REPEATABLE READ transaction goes on reading until it ends; READ COMMITTED stops at once', async () => {
+  const [snapshot, current] = [
+    await begun(on, bert, 'isolation level repeatable read'),
+    await begun(on, bert, 'isolation level read committed'),
+  ]
+  for (const session of [snapshot, current]) expect(await read(session)).toEqual(tokens)
+  expect((await shred()).keys).toBe(1)
+  expect(await read(current)).toEqual(nothing)
+  expect(await read(snapshot)).toEqual(tokens)
+  for (const session of [snapshot, current]) await session.query('commit')
+  expect(await on.holding(bert, read)).toEqual(nothing)
+})
+
 test('waits for a transaction that is writing secrets of the entity', async () => {
   const writer = await begun(on, bert)
   await writer.query(`insert into vault (id, token) values (150, 'in time')`)
