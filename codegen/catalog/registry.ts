@@ -11,8 +11,8 @@ const relationRef = (oid: string): string => `(
 
 /**
  * Columns that are read as secrets, once each. A column has several entries where paths of it are
- * encrypted: the ring of an audited one opens those that are not audited, too. They are secrets from
- * the first step on, since what opens them gives plaintexts as they are until all are sealed.
+ * encrypted, and one ring for all of them. They are secrets from the first step on, since what opens
+ * them gives plaintexts as they are until all are sealed.
  */
 const secrets = `
       select coalesce(json_agg(json_build_object(
@@ -28,7 +28,7 @@ const secrets = `
       from (
         select e.*,
                row_number() over (partition by e.relation, e.column_name
-                                  order by e.audited desc, e.path)                   as place,
+                                  order by e.path)                                   as place,
                -- until every value is sealed, some have no blind index yet
                e.state not in ('added', 'dual')                                       as filled
         from tenantry.encrypted_columns as e

@@ -64,8 +64,8 @@ grant execute on function tenantry_private.privilege_names(integer), tenantry_pr
 -- What decrypting views and accessors call as whoever reads: each gives nothing but sealed rings to anybody, and opens
 -- only what the context of the session may.
 grant execute on function
-  tenantry_private.ring(text), tenantry_private.audited_ring(text, uuid),
-  tenantry_private.ring_now(text), tenantry_private.ring_now(text, uuid),
+  tenantry_private.ring(text), tenantry_private.audited_ring(text, uuid[]),
+  tenantry_private.ring_now(text), tenantry_private.ring_now(text, uuid[]),
   tenantry_private.open_text(text, text, uuid, text, bytea, boolean), tenantry_private.open_bytea(text, bytea, uuid, text, bytea, boolean),
   tenantry_private.part(bytea), tenantry_private.shaped(text), tenantry_private.shaped(bytea),
   tenantry.blind_index(uuid, text)

@@ -64,7 +64,7 @@ describe('an admin of another database', () => {
       'tenantry_private.resume_facades()',
       'tenantry_private.resume_reach_views()',
       'tenantry_private.ring_now(text)',
-      'tenantry_private.ring_now(text,uuid)',
+      'tenantry_private.ring_now(text,uuid[])',
       'tenantry_private.suspend_facades(text)',
       'tenantry_private.suspend_reach_views(text)',
     ])

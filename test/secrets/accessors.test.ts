@@ -31,7 +31,10 @@ interface Vault {
 let db: TestDatabase
 let pool: pg.Pool
 let generated: string
-let schema: GeneratedSchema<{ vault: Vault }, { vault: { id: number; token: string } }>
+let schema: GeneratedSchema<
+  { vault: Vault; watched: Vault },
+  { vault: { id: number; token: string } }
+>
 
 const open = (options: object = {}) =>
   tenantry(pool, {
@@ -60,6 +63,16 @@ beforeAll(async () => {
   await db.admin.query(
     `set role vault_owner_${process.pid}; ${create}; reset role; ${protect.join(';')}; ${encryptVault}`,
   )
+  await db.admin.query(`
+    set role vault_owner_${process.pid};
+    create table watched (id int primary key, owner_id uuid not null references users, a text, b text, doc jsonb);
+    reset role;
+    select tenantry.protect('watched');
+    select tenantry.encrypt_column('watched', 'a', audited => true);
+    select tenantry.encrypt_column('watched', 'b', audited => true);
+    select tenantry.encrypt_column('watched', 'doc', path => '{x}', audited => true);
+    select tenantry.encrypt_column('watched', 'doc', path => '{y}', audited => true);
+    select tenantry.encrypt_column('watched', 'doc', path => '{free}')`)
   pool = new pg.Pool({ connectionString: db.url(app), max: 3 })
   const admin = new pg.Client(db.url())
   await admin.connect()
@@ -111,6 +124,34 @@ test('secrets are opened where they are named, and not by default', async () => 
   expect((row!.raw as Secret<Buffer>).reveal()).toEqual(Buffer.from('bytes'))
   expect((row!.settings as Secret<object>).reveal()).toEqual({ theme: 'x', secrets: { a: 1 } })
   expect(row!.pin).toBeNull()
+})
+
+test('several audited columns, or paths of one, are opened together, and each is recorded', async () => {
+  const recorded = async () => {
+    const { rows } = await db.admin.query<{ what: string }>(
+      `select column_name || path::text as what from tenantry.secret_readings where relation = 'watched'::regclass order by 1`,
+    )
+    await db.admin.query('delete from tenantry_private.secret_readings')
+    return rows.map(({ what }) => what)
+  }
+  const { watched } = open().as(anna)
+  const doc = { x: { deep: 1 }, y: 'why', free: 'f', open: true }
+  const paths = ['doc{x}', 'doc{y}']
+  const revealed = (row: Record<string, unknown> | null) =>
+    Object.fromEntries(
+      Object.entries(row!).map(([name, value]) => [name, (value as Secret<unknown>).reveal()]),
+    )
+  const select = ['a', 'b', 'doc']
+  const stored = await watched.insert({ id: 1, a: 'one', b: 'two', doc }, { select })
+  expect(revealed(stored)).toEqual({ a: 'one', b: 'two', doc })
+  expect(await recorded()).toEqual(expect.arrayContaining(['a{}', 'b{}', ...paths]))
+  expect(revealed(await watched.findFirst({ select }))).toEqual({ a: 'one', b: 'two', doc })
+  expect(await recorded()).toEqual(['a{}', 'b{}', ...paths])
+  expect(revealed(await watched.findFirst({ select: ['doc'] }))).toEqual({ doc })
+  expect(await recorded()).toEqual(paths)
+  await watched.findFirst({ select: ['id'] })
+  expect(await open().as(bert).watched.findFirst({ select })).toBeNull()
+  expect(await recorded()).toEqual([])
 })
 
 test('a blind index is searched by equality; nothing else is, and sealed columns have no order', async () => {

@@ -141,6 +141,24 @@ test('an audited column leaves a row for each statement, and is not opened by a 
     ),
   ])
   expect(around).toEqual(['TN006', 'TN006'])
+  // Nor by one for no column, or for an unknown one.
+  for (const none of [
+    'variadic null::uuid[]',
+    `variadic '{}'::uuid[]`,
+    'variadic array[null]::uuid[]',
+    'gen_random_uuid(), null',
+  ]) {
+    for (const ring of ['audited_ring', 'ring_now']) {
+      const opened = opening.replaceAll(
+        '$ring$',
+        `(select tenantry_private.${ring}('user', ${none}))`,
+      )
+      const found = await on.holding(anna, (session) =>
+        outcome(session, `select ${opened} from vault t where id = 1`),
+      )
+      expect(found).not.toMatch(/rows/)
+    }
+  }
   // Where nothing can be written, the log has it.
   await on.holding(anna, async (session) => {
     await session.query('set local transaction_read_only = on')

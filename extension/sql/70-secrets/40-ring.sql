@@ -125,7 +125,7 @@ $$;
 
 comment on function tenantry_private.ring_content(text, bytea) is 'The tag key and the data keys of an entity, where they are all wrapped by this very share and none is shredded; else null.';
 
-create function tenantry_private.ring_of(owner text, read_column uuid default null)
+create function tenantry_private.ring_of(owner text, read_columns uuid[] default '{}')
 returns text
 language plpgsql stable
 as $$
@@ -134,7 +134,7 @@ declare
   closed  constant text := coalesce((
     select string_agg(c.column_id::text, ',')
       from tenantry_private.encrypted_columns c
-     where c.audited and c.column_id is distinct from read_column), '');
+     where c.audited and coalesce(c.column_id = any (read_columns), false) is false), '');
   signer  constant tenantry_private.signing_keys := tenantry_private.current_signer();
   share   constant bytea := tenantry_private.current_share(signer);
   content bytea := tenantry_private.ring_content(owner, share);
@@ -146,7 +146,7 @@ begin
 end
 $$;
 
-comment on function tenantry_private.ring_of(text, uuid) is 'The ring of an entity. Of the audited columns it opens only the one that is named, whose reading was recorded. Errors: TN005, TN006.';
+comment on function tenantry_private.ring_of(text, uuid[]) is 'The ring of an entity. Of the audited columns it opens only those that are named, whose reading was recorded. Errors: TN005, TN006.';
 
 create function tenantry_private.may_open(kind text)
 returns text
@@ -200,23 +200,27 @@ $$;
 
 comment on function tenantry_private.ring_now(text) is 'The same for a RETURNING clause: asked for each row returned. Errors: TN001, TN002, TN003, TN005.';
 
-create function tenantry_private.note_reading(owner text, read_column uuid)
+create function tenantry_private.note_reading(owner text, read_columns uuid[])
 returns text
 language plpgsql volatile
 as $$
+declare
+  read_column uuid;
 begin
-  if pg_is_in_recovery() or current_setting('transaction_read_only') = 'on' then
-    raise log 'tenantry: % read the column % of % decrypted', tenantry.actor(), read_column, owner;
-  else
-    insert into tenantry_private.secret_readings (actor, principal, column_id) values (tenantry.actor(), owner, read_column);
-  end if;
+  foreach read_column in array coalesce(read_columns, '{}') loop
+    if pg_is_in_recovery() or current_setting('transaction_read_only') = 'on' then
+      raise log 'tenantry: % read the column % of % decrypted', tenantry.actor(), read_column, owner;
+    else
+      insert into tenantry_private.secret_readings (actor, principal, column_id) values (tenantry.actor(), owner, read_column);
+    end if;
+  end loop;
   return null;
 end
 $$;
 
-comment on function tenantry_private.note_reading(text, uuid) is 'Records that a statement read an audited column: a row, or a line in the log where nothing can be written.';
+comment on function tenantry_private.note_reading(text, uuid[]) is 'Records that a statement read audited columns: a row for each, or a line in the log where nothing can be written.';
 
-create function tenantry_private.audited_ring(kind text, read_column uuid)
+create function tenantry_private.audited_ring(kind text, variadic read_columns uuid[])
 returns text
 language plpgsql stable parallel unsafe security definer
 set search_path = pg_catalog, pg_temp
@@ -232,12 +236,12 @@ begin
   if owner is null then
     return null;
   end if;
-  ignored := tenantry_private.note_reading(owner, read_column);
-  return tenantry_private.ring_of(owner, read_column);
+  ignored := tenantry_private.note_reading(owner, read_columns);
+  return tenantry_private.ring_of(owner, read_columns);
 end
 $$;
 
-create function tenantry_private.ring_now(kind text, read_column uuid)
+create function tenantry_private.ring_now(kind text, variadic read_columns uuid[])
 returns text
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
@@ -253,14 +257,14 @@ begin
   if owner is null then
     return null;
   end if;
-  ignored := tenantry_private.note_reading(owner, read_column);
-  return tenantry_private.ring_of(owner, read_column);
+  ignored := tenantry_private.note_reading(owner, read_columns);
+  return tenantry_private.ring_of(owner, read_columns);
 end
 $$;
 
-comment on function tenantry_private.ring_now(text, uuid) is 'Like audited_ring() for a RETURNING clause: a record for each row returned. Errors: as ring().';
+comment on function tenantry_private.ring_now(text, uuid[]) is 'Like audited_ring() for a RETURNING clause: a record for each row returned. Errors: as ring().';
 
-comment on function tenantry_private.audited_ring(text, uuid) is 'Like ring(), and records the reading: a row of tenantry.secret_readings, or a line in the log of a standby. Errors: as ring().';
+comment on function tenantry_private.audited_ring(text, uuid[]) is 'Like ring(), and records the reading of each of the columns, which it opens: a row of tenantry.secret_readings, or a line in the log of a standby. Errors: as ring().';
 
 create view tenantry.secret_readings as
 select r.at, r.actor, r.principal, r.login_role, c.relation, c.column_name, c.path

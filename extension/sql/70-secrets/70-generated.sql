@@ -244,7 +244,15 @@ declare
   expression  text;
   declaration constant tenantry_private.tables := tenantry_private.declared(target);
   own_ring    text;
+  shared      text;
+  present     text;
 begin
+  -- A reading is recorded once, so a given ring is asked for once, where a path has something to open.
+  if ring is not null
+     and (select count(*) > 1 and bool_or(e.audited) from tenantry_private.encrypted(target) e where e.column_name = column_name) then
+    shared := ring;
+    ring   := 'tenantry_ring.ring';
+  end if;
   for secret in select e.* from tenantry_private.encrypted(target) e where e.column_name = column_name loop
     own_ring := coalesce(ring, case
       when secret.audited then format('(select tenantry_private.audited_ring(%L, %L::uuid))', declaration.owner_kind, secret.column_id)
@@ -260,7 +268,11 @@ begin
         else format('t.%I #>> %L', secret.column_name, secret.path) end,
       secret.column_id, tenantry_private.owner_expression(declaration, 't'), tenantry_private.key_expression(target, 't'),
       case when secret.state in ('added', 'dual') then ', true' else '' end);
+    present := concat_ws(' or ', present, format('coalesce(t.%I #> %L, ''null'') <> ''null''', secret.column_name, secret.path));
   end loop;
+  if shared is not null then
+    expression := format('case when %s then (select %s from (select %s as ring offset 0) tenantry_ring) else t.%I end', present, expression, shared, column_name);
+  end if;
   return expression;
 end
 $$;
@@ -294,15 +306,20 @@ as $$
 begin
   return query
   select c.column_id, c.relation, n.nspname, r.relname, c.column_name, c.path, c.data_type, c.state, c.index_column, c.audited, t.owner_kind,
-         case when c.audited then format('tenantry_private.audited_ring(%L, %L::uuid)', t.owner_kind, c.column_id)
+         case when audited.ids is not null then format('tenantry_private.audited_ring(%L, %s)', t.owner_kind, audited.ids)
               else format('tenantry_private.ring(%L)', t.owner_kind) end,
-         case when c.audited then format('tenantry_private.ring_now(%L, %L::uuid)', t.owner_kind, c.column_id)
+         case when audited.ids is not null then format('tenantry_private.ring_now(%L, %s)', t.owner_kind, audited.ids)
               else format('tenantry_private.ring_now(%L)', t.owner_kind) end,
          tenantry_private.opening_expression(c.relation, c.column_name, '$ring$')
     from tenantry_private.encrypted_columns c
     join tenantry_private.tables t on t.relation = c.relation
     join pg_catalog.pg_class r on r.oid = c.relation
-    join pg_catalog.pg_namespace n on n.oid = r.relnamespace;
+    join pg_catalog.pg_namespace n on n.oid = r.relnamespace
+    -- A column is opened with all its paths, and so by one ring.
+    left join lateral (
+      select string_agg(format('%L::uuid', a.column_id), ', ' order by a.path) as ids
+        from tenantry_private.encrypted_columns a
+       where a.relation = c.relation and a.column_name = c.column_name and a.audited) audited on true;
 end
 $$;
 
@@ -312,4 +329,4 @@ create view tenantry.encrypted_columns as
 select * from tenantry_private.encrypted_listing();
 
 comment on view tenantry.encrypted_columns is
-  'Columns whose values are sealed. opens: the expression that opens the column of an alias t, with the ring as $ring$; ring: what to put there when reading, as (select …); ring_returning: the same in a RETURNING clause.';
+  'Columns whose values are sealed. opens: the expression that opens the column of an alias t, with the ring as $ring$; ring: what to put there when reading, as (select …), the same for all paths of a column: it records the reading of each audited one; ring_returning: the same in a RETURNING clause.';
