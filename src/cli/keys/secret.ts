@@ -1,0 +1,17 @@
+import { deriveKeyShare } from '../../credential.js'
+import { CliError } from '../errors.js'
+import type { Io } from '../io.js'
+
+/** A secret of the environment. */
+export function secretOf(io: Io, variable: string): string {
+  const secret = io.env[variable]
+  if (secret) return secret
+  throw new CliError('NO_SECRET', `${variable} is not set.`, {
+    hint: 'Set it to the secret the application uses, or make one: openssl rand -base64 48',
+  })
+}
+
+/** The application's share of the master key, made from a secret of the environment. */
+export function shareOf(io: Io, variable: string): Buffer {
+  return deriveKeyShare(secretOf(io, variable))
+}
