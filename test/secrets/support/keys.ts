@@ -81,6 +81,8 @@ export async function endedWhileWaiting(
     await until(on, `select from pg_stat_activity where pid = ${pid} and wait_event_type = 'Lock'`)
     await on.stored(`select pg_terminate_backend(${pid})`)
     expect((await ended).code).toBe('57P01')
+    // Its error comes before it has let go its locks.
+    await until(on, `select where not exists (select from pg_stat_activity where pid = ${pid})`)
   } finally {
     await holder.query('rollback')
     holder.release()
