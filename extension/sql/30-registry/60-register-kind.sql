@@ -34,10 +34,23 @@ begin
      set owner_column   = excluded.owner_column,
          owner_kind     = excluded.owner_kind,
          acts_for_owner = excluded.acts_for_owner;
+  perform tenantry_private.link_kinds(owner_kind, kind);
+  perform tenantry_private.link_kinds(kind, owner_kind) where acts_for_owner;
 end
 $$;
 
 comment on function tenantry_private.record_kind(text, regclass, name, name, text, boolean) is 'The definer half of tenantry.register_kind().';
+
+create function tenantry_private.link_kinds(the_from text, the_to text)
+returns void
+language sql volatile
+begin atomic
+  insert into tenantry_private.kind_links (from_kind, to_kind)
+  select the_from, the_to where the_from is not null and the_to is not null
+      on conflict do nothing;
+end;
+
+comment on function tenantry_private.link_kinds(text, text) is 'Notes that entities of one kind may act for those of another.';
 
 create function tenantry_private.import_entities(kind text, ids text[], owners text[])
 returns bigint

@@ -33,6 +33,8 @@ begin
   update tenantry_private.entities e
      set acts_for_owner = register_entity.acts_for_owner
    where e.kind = the_kind and e.id = tenantry_private.id_of(entity);
+  perform tenantry_private.link_kinds(tenantry_private.kind_of(owner), the_kind);
+  perform tenantry_private.link_kinds(the_kind, tenantry_private.kind_of(owner));
 end
 $$;
 

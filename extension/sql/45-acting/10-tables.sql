@@ -42,6 +42,7 @@ create table tenantry_private.memberships (
   primary key (member_kind, member_id, container_kind, container_id, relation, role)
 );
 
+create index memberships_member on tenantry_private.memberships (member_kind, member_id) include (container_kind, container_id, bits) where not void;
 create index memberships_container on tenantry_private.memberships (container_kind, container_id);
 create index memberships_source on tenantry_private.memberships (relation, member_kind, container_kind);
 

@@ -2,16 +2,32 @@
 -- there; at the end of such a way also what was delegated. One privilege at a time: a way counts if each of its links leaves
 -- that privilege, so the intersections along every way, and their union, come down to which entities can be walked to.
 -- Cycles and diamonds end by themselves, since each entity is met once.
-create function tenantry_private.walk(start_kind text, start_id text, mask integer)
+-- goal: the only kind that is asked for, so that kinds which never lead to it are left out; null for all.
+create function tenantry_private.walk(start_kind text, start_id text, mask integer, goal text default null)
 returns table (kind text, id text)
 language plpgsql stable parallel safe
 rows 100
+-- From index to index, whatever the tables are like when a session first asks: its plan is kept.
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set jit = off
 as $$
 #variable_conflict use_column
+declare
+  useful constant text[] := case when goal is not null then array(
+    with recursive towards (kind) as (
+      select goal
+      union
+      select l.from_kind from towards n join tenantry_private.kind_links l on l.to_kind = n.kind)
+    select n.kind from towards n) end;
+  -- Kinds that lead on. Where rooms own nothing and are members of nothing, nobody looks behind a thousand rooms.
+  onward constant text[] := array(
+    select distinct l.from_kind from tenantry_private.kind_links l where useful is null or l.to_kind = any (useful));
 begin
   return query
   with recursive walk (kind, id) as (
-    select e.kind, e.id from tenantry_private.entities e where e.kind = start_kind and e.id = start_id and e.gone_at is null
+    select e.kind, e.id from tenantry_private.entities e where e.kind = start_kind and e.id = start_id and e.gone_at is null and (useful is null or e.kind = any (useful))
     union
     select step.kind, step.id
       from walk w
@@ -19,28 +35,29 @@ begin
        -- what it owns
        select e.kind, e.id
          from tenantry_private.entities e
-        where e.owner_kind = w.kind and e.owner_id = w.id and e.gone_at is null
+        where e.owner_kind = w.kind and e.owner_id = w.id and e.gone_at is null and (useful is null or e.kind = any (useful))
        union all
        -- whom it acts for: never to hand on
        select p.kind, p.id
          from tenantry_private.entities a
          join tenantry_private.kinds k on k.kind = a.kind
          join tenantry_private.entities p on p.kind = a.owner_kind and p.id = a.owner_id and p.gone_at is null
-        where a.kind = w.kind and a.id = w.id and (a.acts_for_owner or k.acts_for_owner) and mask <> 32
+        where a.kind = w.kind and a.id = w.id and (a.acts_for_owner or k.acts_for_owner) and mask <> 32 and (useful is null or a.owner_kind = any (useful))
        union all
        -- what it is a member of
        select c.kind, c.id
          from tenantry_private.memberships m
          join tenantry_private.entities c on c.kind = m.container_kind and c.id = m.container_id and c.gone_at is null
-        where m.member_kind = w.kind and m.member_id = w.id and m.bits & mask <> 0 and not m.void) step)
+        where m.member_kind = w.kind and m.member_id = w.id and m.bits & mask <> 0 and not m.void and (useful is null or m.container_kind = any (useful))) step
+     where w.kind = any (onward))
   select w.kind, w.id from walk w;
 end
 $$;
 
-comment on function tenantry_private.walk(text, text, integer) is
-  'The entities that one works on with a privilege (its bit) by ownership, by acting for its owner and by membership, however far; itself among them.';
+comment on function tenantry_private.walk(text, text, integer, text) is
+  'The entities that one works on with a privilege (its bit) by ownership, by acting for its owner and by membership, however far; itself among them. goal: the only kind that is asked for.';
 
-create function tenantry_private.reached(context text[], privilege text, target regclass)
+create function tenantry_private.reached(context text[], privilege text, target regclass, goal text default null)
 returns table (kind text, id text)
 language plpgsql stable parallel safe
 rows 100
@@ -63,12 +80,12 @@ begin
     return;
   end if;
   if not exists (select from tenantry_private.delegations d where d.revoked_at is null) then
-    return query select * from tenantry_private.walk(tenantry_private.kind_of(context[6]), tenantry_private.id_of(context[6]), mask);
+    return query select * from tenantry_private.walk(tenantry_private.kind_of(context[6]), tenantry_private.id_of(context[6]), mask, goal);
     return;
   end if;
   return query
   with walked as materialized (
-    select w.kind, w.id from tenantry_private.walk(tenantry_private.kind_of(context[6]), tenantry_private.id_of(context[6]), mask) w)
+    select w.kind, w.id from tenantry_private.walk(tenantry_private.kind_of(context[6]), tenantry_private.id_of(context[6]), mask, goal) w)
   select w.kind, w.id from walked w
   union
   select f.kind, f.id
@@ -84,8 +101,8 @@ begin
 end
 $$;
 
-comment on function tenantry_private.reached(text[], text, regclass) is
-  'Every entity whose rows in a table a context works on with a privilege. target: the table, for delegations that are narrowed to some; null for none of those. Error: 22023.';
+comment on function tenantry_private.reached(text[], text, regclass, text) is
+  'Every entity whose rows in a table a context works on with a privilege. target: the table, for delegations that are narrowed to some; null for none of those. goal: the only kind that is asked for; others may be among what is returned. Error: 22023.';
 
 create function tenantry.reach(kind text, privilege text default 'select', target regclass default null)
 returns text[]
@@ -97,7 +114,7 @@ set debug_print_plan = off
 as $$
 #print_strict_params off
 begin
-  return array(select r.id from tenantry_private.reached(tenantry_private.open_context(), privilege, target) r where r.kind = reach.kind);
+  return array(select r.id from tenantry_private.reached(tenantry_private.open_context(), privilege, target, kind) r where r.kind = reach.kind);
 end
 $$;
 
@@ -118,7 +135,7 @@ begin
   return array(
     select r.id
       from tenantry_private.reached(tenantry_private.open_context(), privilege,
-             (select t.relation from tenantry_private.tables t where t.tag = reach_of.tag)) r
+             (select t.relation from tenantry_private.tables t where t.tag = reach_of.tag), kind) r
      where r.kind = reach_of.kind);
 end
 $$;
@@ -178,10 +195,10 @@ begin
     if strpos(context[4], ',' || privilege || ',') > 0
        and (case when strpos(context[4], ',=' || privilege || ',') > 0 then delegations and context[6] = the_kind || ':' || the_id
                 when delegations then exists (
-                  select from tenantry_private.reached(context, privilege, null) r where r.kind = the_kind and r.id = the_id)
+                  select from tenantry_private.reached(context, privilege, null, the_kind) r where r.kind = the_kind and r.id = the_id)
                 else exists (
                   select
-                    from tenantry_private.walk(tenantry_private.kind_of(context[6]), tenantry_private.id_of(context[6]), 1 << position) w
+                    from tenantry_private.walk(tenantry_private.kind_of(context[6]), tenantry_private.id_of(context[6]), 1 << position, the_kind) w
                    where w.kind = the_kind and w.id = the_id)
            end) then
       bits := bits | (1 << position);

@@ -139,7 +139,7 @@ begin
   privileges := array(
     select p
       from unnest(array['select', 'insert', 'update', 'delete', 'decrypt', 'delegate']) with ordinality as w (p, n)
-     where exists (select from tenantry_private.reached(context, p, target) r where r.kind = the_kind and r.id = the_id)
+     where exists (select from tenantry_private.reached(context, p, target, the_kind) r where r.kind = the_kind and r.id = the_id)
      order by n);
   if 'select' <> all (privileges) then
     return;
@@ -179,7 +179,7 @@ as $$
 begin
   -- Only about what the session reaches itself.
   if not exists (
-       select from tenantry_private.reached(tenantry_private.open_context(), 'select', target) r where r.kind = the_kind and r.id = the_id) then
+       select from tenantry_private.reached(tenantry_private.open_context(), 'select', target, the_kind) r where r.kind = the_kind and r.id = the_id) then
     return;
   end if;
   return query

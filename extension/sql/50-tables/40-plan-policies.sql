@@ -120,15 +120,17 @@ $$;
 
 comment on function tenantry_private.require_expression(text) is 'Refuses text that could be more than an expression. Error: TN011.';
 
--- Arrays, computed once per statement: index conditions where rows are few among many, filters else. An insert names its
--- owner; the containers of what is written are asked for by a trigger, on every path.
+-- Arrays, computed once per statement, and index conditions. The planner takes any array for ten elements and, asked for
+-- the latest rows, would rather read a whole index in that order and filter it: seconds, where what is reached takes
+-- milliseconds. A second condition that always holds makes it expect few rows, and so look them up: measured, see
+-- test/bench. An insert names its owner; the containers of what is written are asked for by a trigger, on every path.
 create function tenantry_private.reach_condition(declaration tenantry_private.tables, command text, cast_to text)
 returns text
 language plpgsql stable
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  condition text := format('%I = any ((select tenantry_private.reach_of(%L, %L, %L))::%s[])', declaration.owner_column, declaration.owner_kind,
+  condition text := format('%I = any ((select tenantry_private.reach_of(%L, %L, %L)::%s[])::%5$s[])', declaration.owner_column, declaration.owner_kind,
                       command, declaration.tag, cast_to);
   shared    record;
 begin
@@ -136,14 +138,14 @@ begin
     return condition;
   end if;
   for shared in select s.key as column_name, s.value as kind from jsonb_each_text(declaration.shared_by) s order by s.key loop
-    condition := condition || format(' or %I = any ((select tenantry_private.reach_of(%L, %L, %L))::%s[])', shared.column_name, shared.kind,
+    condition := condition || format(' or %I = any ((select tenantry_private.reach_of(%L, %L, %L)::%s[])::%5$s[])', shared.column_name, shared.kind,
       command, declaration.tag, tenantry_private.id_cast(tenantry_private.column_type(declaration.relation, shared.column_name)));
   end loop;
   if command = 'select' and declaration.public_when is not null then
     perform tenantry_private.require_expression(declaration.public_when);
     condition := condition || format(' or (select tenantry.entered()) and (%s)', declaration.public_when);
   end if;
-  return condition;
+  return format('(%s) and %I = any (array[%2$I])', condition, declaration.owner_column);
 end
 $$;
 

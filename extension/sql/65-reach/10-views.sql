@@ -267,7 +267,7 @@ begin
   if tenantry_private.held(context, declaration.owner_kind, old_owner, false) & 32 = 0
      or not exists (
           select
-            from tenantry_private.reached(context, 'insert', declaration.relation) r
+            from tenantry_private.reached(context, 'insert', declaration.relation, declaration.owner_kind) r
            where r.kind = declaration.owner_kind and r.id = new_owner) then
     raise exception 'the owner of a row of % cannot be changed by this session', tg_relid::regclass
       using errcode = '42501', hint = 'It takes the privilege delegate on the rows of the old owner, and insert on those of the new one.';
