@@ -185,13 +185,14 @@ describe('plans of the reach path', () => {
   it('look rows up by owner and container, also for the latest, and leave the own path as it was', async () => {
     await on.db.admin.query(`
       create index if not exists memories_latest on memories (id desc);
-      insert into memories (owner_id, body) select '${ids.dora}', 'many' from generate_series(1, 20000);
+      insert into users select gen_random_uuid(), 'many' from generate_series(1, 2000);
+      insert into memories (owner_id, body) select id, 'many' from users, generate_series(1, 15) where name = 'many';
       analyze memories`)
     const plan = async (query: string) => (await on.rows([bob], `explain (costs off) ${query}`)).join('\n')
     const latest = await plan('select id from reach.memories order by id desc limit 20')
     expect(latest).toMatch(/BitmapOr/)
     expect(latest).not.toMatch(/Index Scan (Backward )?using memories_(pkey|latest)/)
     expect(await plan('select * from memories where true')).toMatch(/Index Cond: \(owner_id = \(InitPlan|Index Cond: \(owner_id = \(?\$0/)
-    await on.db.admin.query("delete from memories where body = 'many'")
+    await on.db.admin.query("delete from memories where body = 'many'; delete from users where name = 'many'")
   })
 })
