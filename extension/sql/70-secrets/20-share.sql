@@ -204,6 +204,7 @@ begin
   if provider <> 'session' then
     insert into tenantry_private.settings (setting, value) values ('key_provider', provider);
   end if;
+  perform tenantry_private.note('set_key_provider', current_database(), jsonb_build_object('provider', provider));
 end
 $$;
 

@@ -157,6 +157,7 @@ begin
   update tenantry_private.master_keys m set verifier = made;
   insert into tenantry_private.tag_keys (secret)
   select tenantry_private.random_bytes(32) where not exists (select from tenantry_private.tag_keys);
+  perform tenantry_private.note('create_master_key', current_database());
 end
 $$;
 

@@ -22,6 +22,7 @@ begin
   values (made_from, secret.relation, secret.column_name, tenantry_private.column_number(secret.relation, secret.column_name),
           tenantry_private.column_number(secret.relation, secret.index_column), secret.path, secret.data_type, secret.state, secret.index_column, secret.audited,
           secret.max_length, secret.plain_column, secret.import_with);
+  perform tenantry_private.note('encrypt_column', secret.relation::text, jsonb_build_object('column', secret.column_name, 'path', nullif(secret.path, '{}'), 'state', secret.state));
 end
 $$;
 
@@ -36,7 +37,8 @@ set debug_print_rewritten = off
 set debug_print_plan = off
 as $$
 declare
-  target constant regclass := (select c.relation from tenantry_private.encrypted_columns c where c.column_id = secret_column);
+  target     constant regclass := (select c.relation from tenantry_private.encrypted_columns c where c.column_id = secret_column);
+  the_column constant name     := (select c.column_name from tenantry_private.encrypted_columns c where c.column_id = secret_column);
 begin
   perform tenantry_private.require_admin('encrypt columns');
   perform tenantry_private.require_declarable(target);
@@ -50,6 +52,8 @@ begin
            import_with  = case when to_state <> 'sealed' then c.import_with end
      where c.column_id = secret_column;
   end if;
+  perform tenantry_private.note(case when to_state is null then 'unencrypt_column' else 'encrypt_existing' end, target::text,
+    jsonb_build_object('column', the_column, 'state', coalesce(to_state, 'plain')));
 end
 $$;
 

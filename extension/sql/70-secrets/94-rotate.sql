@@ -56,6 +56,7 @@ begin
   prk      := tenantry_private.expanded(prk, 'tenantry/v1/wrap/verify');
   update tenantry_private.master_keys m set bridge = ahead where m.id = old_key.master_key;
   update tenantry_private.master_keys m set bridge = back, verifier = prk where m.id = new_id;
+  perform tenantry_private.note('rotate_master_key', current_database(), jsonb_build_object('from', old_key.master_key, 'to', new_id));
   return old_key.master_key;
 end
 $$;
@@ -230,6 +231,7 @@ begin
   end if;
   delete from tenantry_private.master_keys m where m.id = old_id;
   update tenantry_private.master_keys m set bridge = null where m.id = new_id;
+  perform tenantry_private.note('finish_master_rotation', current_database(), jsonb_build_object('destroyed', old_id));
 end
 $$;
 
@@ -338,6 +340,7 @@ begin
          from tenantry_private.data_keys k
         where k.kind = fresh.kind and k.id = fresh.id and k.serial = fresh.serial and k.version < fresh.version
           and k.retired_at is null and k.wrapped is not null);
+  perform tenantry_private.note('rotate_data_keys', current_database(), jsonb_build_object('retired', retired));
   return retired;
 end
 $$;
@@ -477,7 +480,7 @@ begin
   still_readable := format(
     'Backups, dumps, WAL and standbys that lag, from before %s, still hold the wrapped keys of %s, and so do the files of this database until: vacuum full tenantry_private.data_keys; Each opens with the application share of its time (the present one: since %s). To close that, rotate the master key (tenantry keys rotate, keys finish-rotation) and destroy the old secret once the backups have expired. Blind indexes still show which rows had equal values.',
     to_char(now() at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"'), entity, coalesce(to_char(epoch at time zone 'UTC', 'YYYY-MM-DD HH24:MI "UTC"'), 'the beginning'));
-  raise log 'tenantry: % shredded % keys of %: %', session_user, keys, entity, reason;
+  perform tenantry_private.note('shred', entity, jsonb_build_object('keys', keys, 'reason', reason));
   return next;
 end
 $$;
