@@ -9,6 +9,7 @@ import { whoSeesWhat } from './identities.js'
 import { unchangedQueries } from './queries.js'
 import { secretsSideBySide } from './secrets.js'
 import { Scenery, type Stage } from './stage.js'
+import { groupRoom } from './rooms.js'
 import { oneCall } from './timing.js'
 
 /** Plays the demo; returns whether every check held. */
@@ -101,6 +102,8 @@ async function play(stage: Stage, checks: Checks, io: Io): Promise<void> {
   io.out(await unchangedQueries(stage, checks, io.columns))
   title('Secrets, side by side')
   io.out(await secretsSideBySide(stage, checks, io.columns))
+  title('A group room, agents in it, a delegation and its end')
+  io.out(await groupRoom(stage, checks, io.columns))
   title('Five attacks')
   io.out(await fiveAttacks(stage, checks, io.columns))
   title('What it costs')

@@ -48,7 +48,9 @@ begin
     update tenantry_private.entities e set gone_at = now() where e.kind = kind.kind and e.id = old_id;
   end if;
   if tg_op <> 'DELETE' and new_id is not null then
-    perform tenantry_private.record_entities(kind.kind, array[new_id], kind.owner_kind, array[new_owner]);
+    -- A row that moves to another partition is deleted and inserted.
+    perform tenantry_private.record_entities(kind.kind, array[new_id], kind.owner_kind, array[new_owner],
+      (select c.relispartition from pg_catalog.pg_class c where c.oid = tg_relid));
   end if;
   return null;
 end
@@ -57,7 +59,7 @@ $$;
 comment on function tenantry_private.follow_kind() is
   'Trigger on the table of a kind: records births, deaths and changes of owner.';
 
-create function tenantry_private.record_entities(the_kind text, ids text[], the_owner_kind text, owners text[])
+create function tenantry_private.record_entities(the_kind text, ids text[], the_owner_kind text, owners text[], moved boolean default false)
 returns bigint
 language plpgsql volatile
 as $$
@@ -69,12 +71,12 @@ begin
   update tenantry_private.memberships m
      set void = true
     from tenantry_private.entities e
-   where e.kind = the_kind and e.id = any (ids) and e.gone_at is not null and e.gone_at <> now()
+   where e.kind = the_kind and e.id = any (ids) and e.gone_at is not null and not (moved and e.gone_at = now())
      and (m.member_kind, m.member_id) = (e.kind, e.id);
   update tenantry_private.memberships m
      set void = true
     from tenantry_private.entities e
-   where e.kind = the_kind and e.id = any (ids) and e.gone_at is not null and e.gone_at <> now()
+   where e.kind = the_kind and e.id = any (ids) and e.gone_at is not null and not (moved and e.gone_at = now())
      and (m.container_kind, m.container_id) = (e.kind, e.id);
   insert into tenantry_private.entities as e (kind, id, owner_kind, owner_id)
   select the_kind, new.id, case when new.owner is not null then the_owner_kind end, new.owner
@@ -82,11 +84,11 @@ begin
       on conflict (kind, id) do update
      set owner_kind = excluded.owner_kind,
          owner_id   = excluded.owner_id,
-         -- A row that was moved to another partition is deleted and inserted in one transaction: the same life. Any
-         -- other return of an id is a new life and starts without what the old one was given.
-         serial        = case when e.gone_at is null or e.gone_at = now() then e.serial
+         -- A row that was moved to another partition, in one transaction: the same life. Any other return of an id is a new
+         -- life and starts without what the old one was given.
+         serial        = case when e.gone_at is null or moved and e.gone_at = now() then e.serial
                               else nextval(pg_get_serial_sequence('tenantry_private.entities', 'serial')) end,
-         registered_at = case when e.gone_at is null or e.gone_at = now() then e.registered_at else now() end,
+         registered_at = case when e.gone_at is null or moved and e.gone_at = now() then e.registered_at else now() end,
          gone_at       = null
    where e.gone_at is not null
       or (e.owner_kind, e.owner_id) is distinct from (excluded.owner_kind, excluded.owner_id);
@@ -95,7 +97,7 @@ begin
 end
 $$;
 
-comment on function tenantry_private.record_entities(text, text[], text, text[]) is 'Records entities of a kind with their owners; returns how many were new or changed.';
+comment on function tenantry_private.record_entities(text, text[], text, text[], boolean) is 'Records entities of a kind with their owners; returns how many were new or changed. moved: whether they may be rows that moved to another partition.';
 
 create function tenantry_private.check_id(id text)
 returns void

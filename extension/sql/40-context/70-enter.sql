@@ -170,7 +170,7 @@ begin
                   and e.gone_at is null) then
             body := tenantry_private.all_privileges() || E'\x1f' || (claim ->> 'sub') || E'\x1f' || (claim ->> 'sub');
           end if;
-        elsif strpos(claim #>> '{act,sub}', ':') > 1 and claim #> '{act,act}' is null then
+        elsif strpos(claim #>> '{act,sub}', ':') > 1 and claim #> '{act,act}' is null and claim #>> '{act,sub}' <> claim ->> 'sub' then
           bits := tenantry_private.link_privileges(claim #>> '{act,sub}', claim ->> 'sub');
           if bits between 1 and 63 then
             body := tenantry_private.privilege_list(bits) || E'\x1f' || (claim #>> '{act,sub}') || E'\x1f' || (claim ->> 'sub');

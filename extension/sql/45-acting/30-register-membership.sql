@@ -124,8 +124,9 @@ begin
       continue;
     end if;
     perform tenantry_private.require_membership_columns(source);
+    -- Who comes first: whoever changes their own role does so with what they hold still.
     for item in
-      execute format('select m.member, m.container, m.role, m.change from (%s) m where m.member is not null and m.container is not null order by m.change',
+      execute format('select m.member, m.container, m.role, m.change from (%s) m where m.member is not null and m.container is not null order by m.change desc',
         case tg_op
           when 'INSERT' then format('select n.*, 1 as change from (%s) n', tenantry_private.membership_query(source, '(select ($2).*)'))
           when 'DELETE' then format('select o.*, -1 as change from (%s) o', tenantry_private.membership_query(source, '(select ($1).*)'))

@@ -185,14 +185,14 @@ declare
   stale  name;
 begin
   lock := 'ACCESS EXCLUSIVE';
-  -- Missing, or not as it was made. Printed expressions are compared, never executed.
+  -- Missing, not as it was made, or not what it would be made of now. Printed expressions are compared, never executed.
   for wanted in
     select w.*, a.policy is not null as is_there
       from tenantry_private.wanted_policies(declaration) with ordinality as w (policy, command, permissive, to_role, using_text, check_text, position)
       left join tenantry_private.actual_policies(target) a on a.policy = w.policy
      where a.policy is null
         or (a.command, a.permissive, a.to_roles) is distinct from (w.command, w.permissive, array[w.to_role])
-        or (declaration.expressions -> w.policy::text) is distinct from jsonb_build_array(a.using_printed, a.check_printed)
+        or (declaration.expressions -> w.policy::text) is distinct from jsonb_build_array(a.using_printed, a.check_printed, w.using_text, w.check_text)
      order by w.position
   loop
     if wanted.is_there then
