@@ -166,7 +166,7 @@ comment on column tenantry_private.tables.reach is 'Whether the table has a view
 comment on column tenantry_private.tables.shared_by is 'Columns that name a container whose members share the row → its kind.';
 comment on column tenantry_private.tables.public_when is 'An expression over the row: whoever has a context, the anonymous one included, reads such rows on the reach path.';
 comment on column tenantry_private.tables.actor_column is 'The column that records who inserted a row, as kind:id.';
-comment on column tenantry_private.tables.expressions is 'Policy name → how PostgreSQL printed its expressions when it was made; check() compares.';
+comment on column tenantry_private.tables.expressions is 'Policy name → how PostgreSQL printed its expressions when it was made, and what they were made of; check() compares.';
 comment on column tenantry_private.tables.before is 'What the table was like before: row security, owner default, nullability.';
 comment on column tenantry_private.tables.declared_by is 'The login role that declared it.';
 comment on column tenantry_private.tables.declared_at is 'When.';

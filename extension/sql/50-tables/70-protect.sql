@@ -26,9 +26,9 @@ begin
   end if;
   update tenantry_private.tables t
      set expressions = (
-           select jsonb_object_agg(a.policy, jsonb_build_array(a.using_printed, a.check_printed))
-             from tenantry_private.actual_policies(target) a
-            where a.policy in (select w.policy from tenantry_private.wanted_policies(declaration) w))
+           select jsonb_object_agg(a.policy, jsonb_build_array(a.using_printed, a.check_printed, w.using_text, w.check_text))
+             from tenantry_private.wanted_policies(declaration) w
+             join tenantry_private.actual_policies(target) a on a.policy = w.policy)
    where t.relation = target;
   perform tenantry_private.refresh_table_owners();
 end
