@@ -1,0 +1,47 @@
+import fc from 'fast-check'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { fullLength } from '../support/full-length.js'
+import { observe, wrongUnder } from './oracle/compare.js'
+import { OracleDatabase } from './oracle/database.js'
+import { graphs } from './oracle/graph.js'
+import { allRules, type Rules } from './oracle/world.js'
+
+const seed = Number(process.env.FC_SEED ?? Date.now() % 2 ** 31)
+const runs = Number(process.env.FC_RUNS ?? (fullLength ? 1000 : 150))
+
+/** So many of the graphs are compared with a model that breaks one rule, too. */
+const controls = 60
+const broken = (Object.keys(allRules) as (keyof Rules)[]).map((rule) => ({
+  rule,
+  rules: { ...allRules, [rule]: false },
+  wrong: 0,
+}))
+
+let database: OracleDatabase
+beforeAll(async () => {
+  database = await OracleDatabase.open()
+})
+afterAll(() => database.close())
+
+it('decides as the model says', { timeout: 3_600_000 }, async () => {
+  let number = 0
+  let decisions = 0
+  const property = fc.asyncProperty(graphs, async (graph) => {
+    const observed = await observe(database, ++number, graph)
+    decisions += observed.decisions
+    if (number <= controls) {
+      for (const control of broken) control.wrong += wrongUnder(control.rules, observed)
+    }
+    if (observed.mismatches.length > 0) throw new Error(observed.mismatches.slice(0, 10).join('\n'))
+  })
+  const started = Date.now()
+  const result = await fc.check(property, { seed, numRuns: runs })
+  const seconds = Math.round((Date.now() - started) / 1000)
+  console.log(
+    `oracle: ${number} graphs, ${decisions} decisions, ${result.failed ? 'MISMATCHES' : 'no mismatch'}, ${seconds} s, FC_SEED=${seed}`,
+  )
+  if (result.failed) expect.fail(fc.defaultReportMessage(result) ?? 'failed')
+  for (const { rule, wrong } of broken) {
+    expect(wrong, `a model without ${rule} is found out`).toBeGreaterThan(0)
+  }
+})
