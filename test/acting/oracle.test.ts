@@ -1,8 +1,9 @@
 import fc from 'fast-check'
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { fullLength } from '../support/full-length.js'
 import { observe, wrongUnder } from './oracle/compare.js'
 import { OracleDatabase } from './oracle/database.js'
+import { findings } from './oracle/findings.js'
 import { graphs } from './oracle/graph.js'
 import { allRules, type Rules } from './oracle/world.js'
 
@@ -11,11 +12,13 @@ const runs = Number(process.env.FC_RUNS ?? (fullLength ? 1000 : 150))
 
 /** So many of the graphs are compared with a model that breaks one rule, too. */
 const controls = 60
-const broken = (Object.keys(allRules) as (keyof Rules)[]).map((rule) => ({
-  rule,
-  rules: { ...allRules, [rule]: false },
-  wrong: 0,
-}))
+const broken = (Object.keys(allRules) as (keyof Rules)[])
+  .filter((rule) => allRules[rule])
+  .map((rule) => ({
+    rule,
+    rules: { ...allRules, [rule]: false },
+    wrong: 0,
+  }))
 
 let database: OracleDatabase
 beforeAll(async () => {
@@ -23,8 +26,9 @@ beforeAll(async () => {
 })
 afterAll(() => database.close())
 
+let number = 0
+
 it('decides as the model says', { timeout: 3_600_000 }, async () => {
-  let number = 0
   let decisions = 0
   const property = fc.asyncProperty(graphs, async (graph) => {
     const observed = await observe(database, ++number, graph)
@@ -40,8 +44,16 @@ it('decides as the model says', { timeout: 3_600_000 }, async () => {
   console.log(
     `oracle: ${number} graphs, ${decisions} decisions, ${result.failed ? 'MISMATCHES' : 'no mismatch'}, ${seconds} s, FC_SEED=${seed}`,
   )
+  for (const { rule, wrong } of broken) console.log(`oracle: without ${rule} ${wrong} mismatches`)
   if (result.failed) expect.fail(fc.defaultReportMessage(result) ?? 'failed')
   for (const { rule, wrong } of broken) {
     expect(wrong, `a model without ${rule} is found out`).toBeGreaterThan(0)
   }
+})
+
+describe('known to be decided otherwise than the text says', () => {
+  it.fails.each(Object.entries(findings))('%s', async (_name, { text, graph }) => {
+    const { mismatches } = await observe(database, ++number, graph, { ...allRules, ownRow: true })
+    expect(mismatches, text).toEqual([])
+  })
 })

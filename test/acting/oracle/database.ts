@@ -41,10 +41,20 @@ export class OracleDatabase {
 
   /** Empties every table; entities stay behind as gone. */
   async empty(): Promise<void> {
-    await this.change([
-      ...['notes', 'ledgers', 'memories', 'org_members', 'org_parents', 'participants', 'channels'],
-      ...['users', 'orgs', 'agents', 'rooms'],
-    ].map((table) => `delete from ${table}`))
+    await this.change(
+      [
+        ...[
+          'notes',
+          'ledgers',
+          'memories',
+          'org_members',
+          'org_parents',
+          'participants',
+          'channels',
+        ],
+        ...['users', 'orgs', 'agents', 'rooms'],
+      ].map((table) => `delete from ${table}`),
+    )
   }
 
   /** A delegation by a chain, which stays: its id and what it was passed on from, or the SQLSTATE. */
@@ -91,10 +101,9 @@ export class OracleDatabase {
       if (chain !== null) {
         await this.app.query('select tenantry.enter($1)', [this.credential(statements, chain)])
       }
-      const { rows } = await this.app.query<{ answers: string[] }>(
-        'select probe($1) as answers',
-        [questions.map(({ sql }) => sql)],
-      )
+      const { rows } = await this.app.query<{ answers: string[] }>('select probe($1) as answers', [
+        questions.map(({ sql }) => sql),
+      ])
       return rows[0]?.answers ?? []
     } catch (error) {
       return codeOf(error)

@@ -1,8 +1,8 @@
 import { enter, mayGive } from './model.js'
 import type { OracleDatabase } from './database.js'
 import type { Statements } from './statements.js'
-import type { Graph, Step } from './terms.js'
-import { World } from './world.js'
+import { kindOf, type Graph, type Step } from './terms.js'
+import { allRules, World, type Rules } from './world.js'
 
 /** What happened while a graph was loaded: to be told to a world again under other rules. */
 export type Event = (world: World) => void
@@ -10,6 +10,8 @@ export type Event = (world: World) => void
 export interface Loaded {
   readonly world: World
   readonly events: readonly Event[]
+  /** The delegations' ids, null where none was given. */
+  readonly ids: readonly (string | null)[]
   readonly decisions: number
   readonly mismatches: readonly string[]
 }
@@ -19,8 +21,9 @@ export async function load(
   database: OracleDatabase,
   statements: Statements,
   graph: Graph,
+  rules: Rules = allRules,
 ): Promise<Loaded> {
-  const world = new World(graph.entities)
+  const world = new World(graph.entities, rules)
   const events: Event[] = []
   const mismatches: string[] = []
   const ids: (string | null)[] = []
@@ -37,8 +40,15 @@ export async function load(
   const delegates = async (step: Extract<Step, { do: 'delegate' }>) => {
     await changes()
     const context = enter(world, step.by)
-    const expected = typeof context === 'string' ? { refusals: [context], parents: [] } : mayGive(world, context, step)
-    const given = await database.give(statements, step.by, `${statements.delegate(step)} as delegate`)
+    const expected =
+      typeof context === 'string'
+        ? { refusals: [context], parents: [] }
+        : mayGive(world, context, step)
+    const given = await database.give(
+      statements,
+      step.by,
+      `${statements.delegate(step)} as delegate`,
+    )
     decisions++
     const said = JSON.stringify(step)
     if (typeof given === 'string') {
@@ -56,7 +66,8 @@ export async function load(
     ids.push(given.id)
     const forEntity = step.forEntity ?? step.by[0]
     if (forEntity === undefined) throw new Error('given by nobody')
-    happens((at) => at.give(step, forEntity, parent))
+    const giver = step.by[0] ?? forEntity
+    happens((at) => at.give(step, giver, forEntity, parent))
   }
 
   for (const { name, owner, acts, serves } of graph.entities) {
@@ -84,7 +95,9 @@ export async function load(
         break
       case 'revoke':
       case 'expire': {
-        const there = world.delegations.flatMap((one, i) => (one !== null && world.holds(one) ? [i] : []))
+        const there = world.delegations.flatMap((one, i) =>
+          one !== null && world.holds(one) ? [i] : [],
+        )
         const nth = there[there.length && step.nth % there.length]
         if (nth === undefined) break
         const under = world.under(nth).map((i) => `'${ids[i]}'`)
@@ -99,14 +112,30 @@ export async function load(
       }
       case 'delete':
       case 'again': {
+        await changes() // in a transaction of its own
         const being = world.beings.get(step.name)
         if (being === undefined || being.gone !== (step.do === 'again')) break
+        // By hand nobody is registered with an owner who is gone.
+        const ownerless = being.owner !== null && !world.exists(being.owner)
+        if (step.do === 'again' && kindOf(step.name) === 'bot' && ownerless) break
         waiting.push(
           step.do === 'delete'
             ? statements.gone(step.name)
             : statements.born(step.name, being.owner, being.acts),
         )
         happens((at) => (step.do === 'delete' ? at.delete(step.name) : at.again(step.name)))
+        break
+      }
+      case 'renew': {
+        const being = world.beings.get(step.name)
+        if (being === undefined || being.gone) break
+        await changes()
+        waiting.push(
+          statements.gone(step.name),
+          statements.born(step.name, being.owner, being.acts),
+        )
+        await changes()
+        happens((at) => at.again(step.name))
         break
       }
       case 'own':
@@ -118,9 +147,15 @@ export async function load(
   }
   graph.rows.forEach((row, i) => waiting.push(statements.row(row.table, i + 1, row)))
   await changes()
-  return { world, events, decisions, mismatches }
+  return { world, events, ids, decisions, mismatches }
 }
 
-function describe({ refusals, parents }: { refusals: readonly string[]; parents: readonly (number | null)[] }): string {
+function describe({
+  refusals,
+  parents,
+}: {
+  refusals: readonly string[]
+  parents: readonly (number | null)[]
+}): string {
   return parents.length > 0 ? `gives under ${parents.join(' or ')}` : refusals.join(' or ')
 }

@@ -5,7 +5,6 @@ import {
   type Joining,
   type Name,
   type Privilege,
-  type Role,
   type Table,
 } from './terms.js'
 import { leftBy, type Link, type World } from './world.js'
@@ -38,7 +37,8 @@ export function enter(world: World, given: Chain): Context | 'TN004' | 'TN009' {
     const given = nearest ? leftBetween(forEveryTable(world, from), to) : new Set<Privilege>()
     const link = new Set([...proper, ...given])
     if (nearest) byDelegation = new Set([...given].filter((one) => !proper.has(one)))
-    leaves = world.rules.intersection || nearest ? common(leaves, link) : new Set([...leaves, ...link])
+    leaves =
+      world.rules.intersection || nearest ? common(leaves, link) : new Set([...leaves, ...link])
   }
   if (leaves.size === 0) return 'TN004'
   const nearest = nearestToIt ?? actor
@@ -124,14 +124,24 @@ export function mayAdd(
   return holdsAll(world, context, wanted, joining.container)
 }
 
-export function mayMove(
+/**
+ * Whether a session may change its row of a membership. The text asks for `delegate` on the
+ * container; where that is held by this very row alone the database refuses (see findings.ts):
+ * null, either answer.
+ */
+export function mayChange(
   world: World,
   context: Context | null,
-  from: Name,
-  to: Name,
-  role: Role,
-): boolean {
-  return from === to || mayAdd(world, context, { container: to, role })
+  nth: number,
+  change: Partial<Pick<Joining, 'container' | 'role'>>,
+): boolean | null {
+  const before = world.memberships[nth]
+  if (before === undefined) return false
+  const { container, role } = { ...before, ...change }
+  if (container === before.container && role === before.role) return true
+  if (!mayAdd(world, context, { container, role })) return false
+  const others = world.without(nth)
+  return mayAdd(others, context, { container, role }) || world.rules.ownRow ? true : null
 }
 
 /** Every reason for refusing a delegation, or the delegations it may be passed on from (null: none). */
@@ -155,7 +165,8 @@ export function mayGive(world: World, context: Context | null, giving: Giving): 
     if (!receivers(world, context, forEntity).has(one.to)) return
     if (one.redelegate < 1 || !one.privileges.includes('delegate')) return
     delegates = true
-    const tables = one.tables === null || giving.tables?.every((table) => one.tables?.includes(table))
+    const tables =
+      one.tables === null || giving.tables?.every((table) => one.tables?.includes(table))
     const time = one.hours === null || (giving.hours ?? one.hours) <= one.hours
     const enough = giving.privileges.every(
       (privilege) => one.privileges.includes(privilege) && context.leaves.has(privilege),
@@ -165,6 +176,21 @@ export function mayGive(world: World, context: Context | null, giving: Giving): 
   if (!delegates) refusals.push('TN004')
   else if (parents.length === 0) refusals.push('22023')
   return { refusals, parents: refusals.length === 0 ? parents : [] }
+}
+
+/**
+ * Whoever gave it, holds it, or holds `delegate` on the data by ownership, acting or membership.
+ * Our reading: who gave it and acts by others must be left `delegate` for it, and who acts by
+ * delegation may not give back what the principal holds.
+ */
+export function mayRevoke(world: World, context: Context | null, number: number): boolean {
+  const one = world.delegations[number]
+  if (context === null || one == null) return false
+  const { principal } = context
+  const delegates = held(world, context, 'delegate')
+  if (one.giver === principal && delegates.has(principal)) return true
+  if (one.to === principal && context.byDelegation.size === 0) return true
+  return delegates.has(one.forEntity)
 }
 
 /** Whose delegations for an entity a context may pass on: they must leave it `delegate`. */

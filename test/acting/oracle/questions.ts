@@ -1,5 +1,5 @@
-import { mayAdd, mayGive, mayMove, type Context } from './model.js'
-import { insert, remove, sees, update, type Asker, type Path } from './rows.js'
+import { mayAdd, mayChange, mayGive, mayRevoke, type Context } from './model.js'
+import { insert, insertReturning, remove, sees, update, type Asker, type Path } from './rows.js'
 import type { Statements } from './statements.js'
 import { tables, type Attempt, type Graph, type Joining, type Name } from './terms.js'
 import type { World } from './world.js'
@@ -16,11 +16,15 @@ export interface Question {
 const paths: readonly Path[] = ['own', 'reach']
 
 /** Everything that each identity is asked in a graph. */
-export function questionsOf(graph: Graph, statements: Statements): Question[] {
+export function questionsOf(
+  graph: Graph,
+  statements: Statements,
+  ids: readonly (string | null)[],
+): Question[] {
   const joined = graph.steps.flatMap((step) => (step.do === 'join' ? [step] : []))
   return [
     ...paths.flatMap((path) => readings(graph, path)),
-    ...graph.attempts.flatMap((attempt) => tried(graph, statements, joined, attempt)),
+    ...graph.attempts.flatMap((attempt) => tried(graph, statements, joined, ids, attempt)),
   ]
 }
 
@@ -50,6 +54,7 @@ function tried(
   graph: Graph,
   statements: Statements,
   joined: readonly Joining[],
+  ids: readonly (string | null)[],
   attempt: Attempt,
 ): Question[] {
   const label = JSON.stringify(attempt)
@@ -63,7 +68,27 @@ function tried(
           expected: (world, context) => [mayAdd(world, context, attempt) ? '1 rows' : '42501'],
         },
       ]
+    case 'revoke': {
+      const gifts = graph.steps.filter((step) => step.do === 'delegate')
+      const given = ids.flatMap((id, number) => (id === null ? [] : [{ id, number }]))
+      const one = given[attempt.nth % given.length]
+      if (one === undefined) return []
+      return [
+        {
+          label: `revoke of ${JSON.stringify(gifts[one.number])}`,
+          sql: `select tenantry.revoke('${one.id}') > 0`,
+          decisions: 1,
+          expected(world, context) {
+            if (context === null) return ['TN001']
+            const delegation = world.delegations[one.number]
+            if (delegation == null || endedAbove(world, one.number)) return ['TN004']
+            return [mayRevoke(world, context, one.number) ? 'true' : 'TN004']
+          },
+        },
+      ]
+    }
     case 'change role':
+    case 'remove member':
     case 'move':
       return memberChange(graph, statements, joined, attempt)
     case 'delegate':
@@ -87,14 +112,20 @@ function memberChange(
   graph: Graph,
   statements: Statements,
   joined: readonly Joining[],
-  attempt: Extract<Attempt, { do: 'change role' | 'move' }>,
+  attempt: Extract<Attempt, { do: 'change role' | 'move' | 'remove member' }>,
 ): Question[] {
   if (joined.length === 0) return []
   const index = attempt.nth % joined.length
   const joining = joined[index] as Joining
-  const answer = (world: World, may: boolean) => {
+  const answer = (world: World, may: boolean | null) => {
     if (world.memberships[index]?.left) return ['0 rows']
+    if (may === null) return ['1 rows', '42501']
     return [may ? '1 rows' : '42501']
+  }
+  if (attempt.do === 'remove member') {
+    const sql = statements.leave(index + 1, joining.table)
+    const label = `removal of ${JSON.stringify(joining)}`
+    return [{ label, sql, decisions: 1, expected: (world) => answer(world, true) }]
   }
   if (attempt.do === 'change role') {
     const { role } = attempt
@@ -103,8 +134,7 @@ function memberChange(
         label: `${JSON.stringify(attempt)} of ${JSON.stringify(joining)}`,
         sql: statements.changeRole(index + 1, joining, role),
         decisions: 1,
-        expected: (world, context) =>
-          answer(world, role === joining.role || mayAdd(world, context, { ...joining, role })),
+        expected: (world, context) => answer(world, mayChange(world, context, index, { role })),
       },
     ]
   }
@@ -116,8 +146,7 @@ function memberChange(
       label: `move of ${JSON.stringify(joining)} to ${container}`,
       sql: statements.move(index + 1, joining.table, container),
       decisions: 1,
-      expected: (world, context) =>
-        answer(world, mayMove(world, context, joining.container, container, joining.role)),
+      expected: (world, context) => answer(world, mayChange(world, context, index, { container })),
     },
   ]
 }
@@ -126,7 +155,7 @@ function rowAttempt(
   graph: Graph,
   statements: Statements,
   path: Path,
-  attempt: Exclude<Attempt, { do: 'join' | 'change role' | 'move' | 'delegate' }>,
+  attempt: Extract<Attempt, { row: number } | { do: 'insert' }>,
 ): Question[] {
   const row = attempt.do === 'insert' ? attempt : graph.rows[attempt.row]
   if (row === undefined) throw new Error('no such row')
@@ -139,12 +168,27 @@ function rowAttempt(
   })
   if (attempt.do === 'insert') {
     const sql = statements.row(relation, 1000, row)
-    return [ask(sql, (asker) => (insert(asker, row) ? '1 rows' : '42501'))]
+    const plain = ask(sql, (asker) => (insert(asker, row) ? '1 rows' : '42501'))
+    if (row.table !== 'memories') return [plain]
+    const lie = ask(statements.lie(relation, 1000, row), (asker) => {
+      const answer = insertReturning(asker, row)
+      return answer === '42501' ? answer : statements.entity(answer)
+    })
+    return [plain, lie]
   }
   const where = `where id = ${attempt.row + 1}`
   switch (attempt.do) {
     case 'update body':
       return [ask(`update ${relation} set body = 'y' ${where}`, (asker) => update(asker, row, {}))]
+    case 'update actor': {
+      const sql = `update ${relation} set created_by = 'user:liar' ${where} returning created_by`
+      return [
+        ask(sql, (asker) => {
+          const answer = update(asker, row, {})
+          return answer === '0 rows' ? '' : '42501'
+        }),
+      ]
+    }
     case 'update owner': {
       const column = row.table === 'ledgers' ? 'org_id' : 'owner_id'
       const sql = `update ${relation} set ${column} = '${statements.id(attempt.owner)}' ${where}`
@@ -157,4 +201,9 @@ function rowAttempt(
     case 'delete row':
       return [ask(`delete from ${relation} ${where}`, (asker) => remove(asker, row))]
   }
+}
+
+/** Revoked, itself or what it was passed on from. */
+function endedAbove(world: World, number: number): boolean {
+  return world.delegations.some((one, i) => one?.revoked && world.under(i).includes(number))
 }

@@ -41,6 +41,12 @@ export function insert(asker: Asker, row: Row): boolean {
   return owned && mayShare(asker, row)
 }
 
+/** Inserts a row in another's name, and reads who it says inserted it. */
+export function insertReturning(asker: Asker, row: Row): Name | typeof refused {
+  const done = insert(asker, row) && sees(asker, row)
+  return done && asker.context !== null ? asker.context.actor : refused
+}
+
 export function remove(asker: Asker, row: Row): string {
   return sees(asker, row) && touches(asker, 'delete', row) ? '1 rows' : '0 rows'
 }

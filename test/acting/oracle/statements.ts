@@ -1,4 +1,12 @@
-import { kindOf, numberOf, type Giving, type Joining, type MemberTable, type Name, type Row } from './terms.js'
+import {
+  kindOf,
+  numberOf,
+  type Giving,
+  type Joining,
+  type MemberTable,
+  type Name,
+  type Row,
+} from './terms.js'
 
 /** Gives the names of one graph ids that no other graph of the database has. */
 export class Statements {
@@ -69,6 +77,12 @@ export class Statements {
     return `delete from ${table} where id = ${id}`
   }
 
+  /** A row of memories that claims that somebody else inserted it. */
+  lie(relation: string, id: number, { owner, room, isPublic }: Row): string {
+    return `insert into ${relation} (id, owner_id, room_id, is_public, created_by)
+      values (${id}, '${this.id(owner)}', ${this.idOrNull(room)}, ${isPublic}, 'user:liar') returning created_by`
+  }
+
   row(relation: string, id: number, { table, owner, room, isPublic }: Row): string {
     if (table !== 'memories') {
       const column = table === 'ledgers' ? 'org_id' : 'owner_id'
@@ -84,7 +98,8 @@ export class Statements {
 
   delegate({ to, privileges, forEntity, tables, redelegate, hours }: Giving): string {
     const expiry = hours === null ? 'null' : `'2099-01-01 0${hours}:00Z'`
-    const names = tables === null ? 'null' : `array[${tables.map((t) => `'${t}'`).join()}]::regclass[]`
+    const names =
+      tables === null ? 'null' : `array[${tables.map((t) => `'${t}'`).join()}]::regclass[]`
     return `select tenantry.delegate('${this.entity(to)}', '{${privileges.join()}}',
       ${forEntity === null ? 'null' : `'${this.entity(forEntity)}'`}, ${expiry}, ${names}, ${redelegate})::text`
   }

@@ -65,6 +65,8 @@ export type Step =
   | ({ readonly do: 'delegate'; readonly by: Chain } & Giving)
   | { readonly do: 'revoke' | 'expire'; readonly nth: number }
   | { readonly do: 'delete' | 'again'; readonly name: Name }
+  /** Deleted and inserted again in one transaction. Not in random graphs: see findings.ts. */
+  | { readonly do: 'renew'; readonly name: Name }
   | { readonly do: 'own'; readonly name: Name; readonly owner: Name }
 
 export interface Row {
@@ -83,6 +85,9 @@ export type Attempt =
   | ({ readonly do: 'join' } & Joining)
   | { readonly do: 'change role'; readonly nth: number; readonly role: Role }
   | { readonly do: 'move'; readonly nth: number; readonly other: number }
+  | { readonly do: 'remove member'; readonly nth: number }
+  | { readonly do: 'revoke'; readonly nth: number }
+  | { readonly do: 'update actor'; readonly row: number }
   | ({ readonly do: 'delegate' } & Giving)
 
 export interface Graph {

@@ -27,6 +27,8 @@ export interface Rules {
   readonly principalAlone: boolean
   /** A delegation for some tables is none for the others. */
   readonly narrowed: boolean
+  /** What a row of a membership gives counts when that row is changed: not checked, see findings.ts. */
+  readonly ownRow: boolean
 }
 
 export const allRules: Rules = {
@@ -37,6 +39,7 @@ export const allRules: Rules = {
   endsBelow: true,
   principalAlone: true,
   narrowed: true,
+  ownRow: false,
 }
 
 interface Being {
@@ -55,6 +58,7 @@ interface Membership extends Joining {
 }
 
 interface Delegation extends Giving {
+  readonly giver: Name
   readonly forEntity: Name
   readonly toLife: number
   readonly forLife: number
@@ -113,10 +117,11 @@ export class World {
   }
 
   /** Records a delegation that was given; whether it could be is asked of model.ts before. */
-  give(giving: Giving, forEntity: Name, parent: number | null): void {
+  give(giving: Giving, giver: Name, forEntity: Name, parent: number | null): void {
     const [toLife, forLife] = [this.livingNow(giving.to), this.livingNow(forEntity)]
-    const hours = giving.hours ?? (parent === null ? null : (this.delegations[parent]?.hours ?? null))
-    const news = { ...giving, hours, forEntity, toLife, forLife, parent }
+    const hours =
+      giving.hours ?? (parent === null ? null : (this.delegations[parent]?.hours ?? null))
+    const news = { ...giving, giver, hours, forEntity, toLife, forLife, parent }
     this.delegations.push({ ...news, revoked: false, expired: false })
   }
 
@@ -129,18 +134,27 @@ export class World {
     return found
   }
 
+  /** The same world but for one membership. */
+  without(nth: number): World {
+    const other = new World([], this.rules)
+    for (const [name, being] of this.beings) other.beings.set(name, being)
+    this.memberships.forEach((one, i) => {
+      other.memberships.push(i === nth ? { ...one, left: true } : one)
+    })
+    other.delegations.push(...this.delegations)
+    return other
+  }
+
   leave(nth: number): void {
     const one = this.memberships[nth]
     if (one !== undefined) one.left = true
   }
 
   end(nth: number, how: 'revoke' | 'expire'): void {
-    for (const i of this.under(nth)) {
-      const one = this.delegations[i]
-      if (one == null) continue
-      if (how === 'revoke') one.revoked = true
-      else one.expired = true
-    }
+    const one = this.delegations[nth]
+    if (one == null) return
+    if (how === 'revoke') one.revoked = true
+    else one.expired = true
   }
 
   delete(name: Name): void {
@@ -195,13 +209,17 @@ export class World {
     if (being === undefined || !this.lives(from, this.serviceLife)) return []
     const leaves = ['select', 'insert', 'update', 'delete'] as const
     return [...this.beings].flatMap(([name, other]) =>
-      !other.gone && being.serves.some((kind) => kind === kindOf(name)) ? [{ to: name, leaves }] : [],
+      !other.gone && being.serves.some((kind) => kind === kindOf(name))
+        ? [{ to: name, leaves }]
+        : [],
     )
   }
 
   /** Delegations that `from` holds. */
   given(from: Name): Delegation[] {
-    return this.delegations.filter((one) => one !== null && one.to === from && this.holds(one)) as Delegation[]
+    return this.delegations.filter(
+      (one) => one !== null && one.to === from && this.holds(one),
+    ) as Delegation[]
   }
 
   private lives(name: Name, life: number): boolean {
