@@ -8,9 +8,9 @@ import { anonymous, privileges, type Chain, type Graph } from './terms.js'
 import { allRules, World, type Rules } from './world.js'
 
 /** Fully questioned chains of two and of three entities in one graph, at most. */
-const mostAlone = fullLength ? 20 : 8
+const mostAlone = fullLength ? 20 : 7
 const mostThemselves = fullLength ? 5 : 1
-const mostPairs = fullLength ? 30 : 6
+const mostPairs = fullLength ? 30 : 5
 const mostTriples = fullLength ? 10 : 3
 
 export interface Observed {

@@ -36,10 +36,10 @@ const giving = fc.record({
     { weight: 3, arbitrary: subset(privileges) },
     { weight: 2, arbitrary: fc.constant([...privileges]) },
   ),
-  forEntity: fc.option(nth, { freq: 1 }),
-  tables: fc.option(fc.subarray([...tables], { minLength: 1, maxLength: 2 }), { freq: 1 }),
+  forEntity: fc.option(nth, { freq: 2 }),
+  tables: fc.option(fc.subarray([...tables], { minLength: 1, maxLength: 2 }), { freq: 2 }),
   redelegate: fc.integer({ min: 1, max: 3 }),
-  hours: fc.option(fc.constantFrom(1, 2), { freq: 1 }),
+  hours: fc.option(fc.constantFrom(1, 2), { freq: 2 }),
 })
 
 const row = fc.record({ table: nth, owner: nth, room: maybe, isPublic: flag })
@@ -51,7 +51,7 @@ const given = fc.record({
   ),
   giving,
   /** Passes on an earlier one: hardly ever would chance alone find who may. */
-  passesOn: fc.option(nth, { freq: 1 }),
+  passesOn: fc.option(nth, { freq: 2 }),
 })
 const churn = fc.record({
   do: fc.constantFrom('leave', 'revoke', 'expire', 'delete', 'reborn', 'reborn', 'own'),

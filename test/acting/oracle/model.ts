@@ -166,7 +166,8 @@ export function mayGive(world: World, context: Context | null, giving: Giving): 
     if (one.redelegate < 1 || !one.privileges.includes('delegate')) return
     delegates = true
     const tables =
-      one.tables === null || giving.tables?.every((table) => one.tables?.includes(table))
+      // Our reading: like the time, the tables are by default those of what is passed on.
+      (giving.tables ?? []).every((table) => one.tables === null || one.tables.includes(table))
     const time = one.hours === null || (giving.hours ?? one.hours) <= one.hours
     const enough = giving.privileges.every(
       (privilege) => one.privileges.includes(privilege) && context.leaves.has(privilege),

@@ -119,9 +119,10 @@ export class World {
   /** Records a delegation that was given; whether it could be is asked of model.ts before. */
   give(giving: Giving, giver: Name, forEntity: Name, parent: number | null): void {
     const [toLife, forLife] = [this.livingNow(giving.to), this.livingNow(forEntity)]
-    const hours =
-      giving.hours ?? (parent === null ? null : (this.delegations[parent]?.hours ?? null))
-    const news = { ...giving, giver, hours, forEntity, toLife, forLife, parent }
+    const above = parent === null ? null : (this.delegations[parent] ?? null)
+    const hours = giving.hours ?? above?.hours ?? null
+    const tables = giving.tables ?? above?.tables ?? null
+    const news = { ...giving, giver, hours, tables, forEntity, toLife, forLife, parent }
     this.delegations.push({ ...news, revoked: false, expired: false })
   }
 
