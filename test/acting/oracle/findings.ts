@@ -60,3 +60,18 @@ export const findings: Record<string, Finding> = {
     graph: graph([userOwnsOrg], [{ do: 'change role', nth: 0, role: 'viewer' }]),
   },
 }
+
+/** What chance seldom brings about: a delegation passed on, whose first receiver ends. */
+export const examples: readonly Graph[] = [
+  graph([
+    gift('user:0', 'user:1'),
+    {
+      ...gift('user:1', 'org:0'),
+      forEntity: 'user:0',
+      redelegate: 0,
+      privileges: ['select'],
+    } as Step,
+    { do: 'delete', name: 'user:1' },
+  ]),
+  graph([gift('user:0', 'user:1'), { do: 'expire', nth: 0 }]),
+]
