@@ -168,8 +168,8 @@ describe('passing on', () => {
   it('ends when the life of whoever passed it on ends', async () => {
     const eve = 'user:6f1c0000-0000-4000-8000-0000000000ee'
     await on.db.admin.query('insert into users values ($1, $2)', [eve.slice(5), 'Eve'])
-    await give([alice], { to_entity: eve as Entity, privileges: ['select', 'delegate'], redelegate: 1 })
-    await give([eve as Entity], { to_entity: dora, for_entity: alice })
+    await give([alice], { to_entity: eve, privileges: ['select', 'delegate'], redelegate: 1 })
+    await give([eve], { to_entity: dora, for_entity: alice })
     expect(await enters([alice, dora])).toEqual(['select'])
     await on.db.admin.query('delete from users where id = $1', [eve.slice(5)])
     expect(await enters([alice, dora])).toBe('TN004')

@@ -1,9 +1,9 @@
 import fc from 'fast-check'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, expect, it } from 'vitest'
 import { fullLength } from '../support/full-length.js'
 import { observe, wrongUnder } from './oracle/compare.js'
 import { OracleDatabase } from './oracle/database.js'
-import { examples, findings } from './oracle/findings.js'
+import { examples } from './oracle/examples.js'
 import { graphs } from './oracle/graph.js'
 import type { Graph } from './oracle/terms.js'
 import { allRules, type Rules } from './oracle/world.js'
@@ -13,7 +13,6 @@ const runs = Number(process.env.FC_RUNS ?? (fullLength ? 1000 : 150))
 
 /** Models that break one rule each: some graph must find every one of them out. */
 const broken = (Object.keys(allRules) as (keyof Rules)[])
-  .filter((rule) => allRules[rule])
   .map((rule) => ({
     rule,
     rules: { ...allRules, [rule]: false },
@@ -57,11 +56,4 @@ it('decides as the model says', { timeout: 3_600_000 }, async () => {
   for (const { rule, wrong } of broken) {
     expect(wrong, `a model without ${rule} is found out`).toBeGreaterThan(0)
   }
-})
-
-describe('known to be decided otherwise than the text says', () => {
-  it.fails.each(Object.entries(findings))('%s', async (_name, { text, graph }) => {
-    const { mismatches } = await observe(database, ++number, graph, { ...allRules, ownRow: true })
-    expect(mismatches, text).toEqual([])
-  })
 })

@@ -8,10 +8,10 @@ import { anonymous, privileges, type Chain, type Graph } from './terms.js'
 import { allRules, World, type Rules } from './world.js'
 
 /** Fully questioned chains of two and of three entities in one graph, at most. */
-const mostAlone = fullLength ? 20 : 7
+const mostAlone = fullLength ? 20 : 4
 const mostThemselves = fullLength ? 5 : 1
-const mostPairs = fullLength ? 30 : 5
-const mostTriples = fullLength ? 10 : 3
+const mostPairs = fullLength ? 30 : 3
+const mostTriples = fullLength ? 10 : 2
 
 export interface Observed {
   readonly graph: Graph

@@ -154,11 +154,7 @@ function named(from: Raw): Graph {
       isPublic: shared && one.isPublic,
     }
   }
-  // A member of itself: see findings.ts.
-  const join = (one: Raw['joins'][number]): Step[] => {
-    const joining = joins(one)
-    return joining.member === joining.container ? [] : [{ do: 'join', ...joining }]
-  }
+  const join = (one: Raw['joins'][number]): Step[] => [{ do: 'join', ...joins(one) }]
   const given: Extract<Step, { do: 'delegate' }>[] = []
   const give = (one: Raw['gifts'][number]): Step => {
     const earlier = one.passesOn === null || given.length === 0 ? null : pick(given, one.passesOn)

@@ -125,23 +125,20 @@ export function mayAdd(
 }
 
 /**
- * Whether a session may change its row of a membership. The text asks for `delegate` on the
- * container; where that is held by this very row alone the database refuses (see findings.ts):
- * null, either answer.
+ * Whether a session may change a row of a membership: by what it holds before, by that very row
+ * as well.
  */
 export function mayChange(
   world: World,
   context: Context | null,
   nth: number,
   change: Partial<Pick<Joining, 'container' | 'role'>>,
-): boolean | null {
+): boolean {
   const before = world.memberships[nth]
   if (before === undefined) return false
   const { container, role } = { ...before, ...change }
   if (container === before.container && role === before.role) return true
-  if (!mayAdd(world, context, { container, role })) return false
-  const others = world.without(nth)
-  return mayAdd(others, context, { container, role }) || world.rules.ownRow ? true : null
+  return mayAdd(world, context, { container, role })
 }
 
 /** Every reason for refusing a delegation, or the delegations it may be passed on from (null: none). */

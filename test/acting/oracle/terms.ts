@@ -65,7 +65,7 @@ export type Step =
   | ({ readonly do: 'delegate'; readonly by: Chain } & Giving)
   | { readonly do: 'revoke' | 'expire'; readonly nth: number }
   | { readonly do: 'delete' | 'again'; readonly name: Name }
-  /** Deleted and inserted again in one transaction. Not in random graphs: see findings.ts. */
+  /** Deleted and inserted again in one transaction. Not in random graphs: see examples.ts. */
   | { readonly do: 'renew'; readonly name: Name }
   | { readonly do: 'own'; readonly name: Name; readonly owner: Name }
 

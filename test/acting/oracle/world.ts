@@ -27,8 +27,6 @@ export interface Rules {
   readonly principalAlone: boolean
   /** A delegation for some tables is none for the others. */
   readonly narrowed: boolean
-  /** What a row of a membership gives counts when that row is changed: not checked, see findings.ts. */
-  readonly ownRow: boolean
 }
 
 export const allRules: Rules = {
@@ -39,7 +37,6 @@ export const allRules: Rules = {
   endsBelow: true,
   principalAlone: true,
   narrowed: true,
-  ownRow: false,
 }
 
 interface Being {
@@ -133,17 +130,6 @@ export class World {
       if (one?.parent != null && found.includes(one.parent)) found.push(i)
     })
     return found
-  }
-
-  /** The same world but for one membership. */
-  without(nth: number): World {
-    const other = new World([], this.rules)
-    for (const [name, being] of this.beings) other.beings.set(name, being)
-    this.memberships.forEach((one, i) => {
-      other.memberships.push(i === nth ? { ...one, left: true } : one)
-    })
-    other.delegations.push(...this.delegations)
-    return other
   }
 
   leave(nth: number): void {
