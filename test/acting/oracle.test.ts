@@ -12,13 +12,12 @@ const seed = Number(process.env.FC_SEED ?? Date.now() % 2 ** 31)
 const runs = Number(process.env.FC_RUNS ?? (fullLength ? 1000 : 150))
 
 /** Models that break one rule each: some graph must find every one of them out. */
-const broken = (Object.keys(allRules) as (keyof Rules)[])
-  .map((rule) => ({
-    rule,
-    rules: { ...allRules, [rule]: false },
-    wrong: 0,
-    graphs: 0,
-  }))
+const broken = (Object.keys(allRules) as (keyof Rules)[]).map((rule) => ({
+  rule,
+  rules: { ...allRules, [rule]: false },
+  wrong: 0,
+  graphs: 0,
+}))
 
 let database: OracleDatabase
 beforeAll(async () => {

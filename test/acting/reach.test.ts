@@ -38,8 +38,14 @@ describe('what one reaches', () => {
   it('shows public rows to whoever is there, the anonymous context included', async () => {
     expect(await on.rows(nobody, bodies)).toEqual(['d public'])
     expect(await on.rows(nobody, own)).toEqual([])
-    expect(await on.trying(nobody, (c) => outcome(c, "insert into reach.memories (owner_id, body) values ($1, 'x')", [ids.dora]))).toBe('42501')
-    expect(await on.trying(nobody, (c) => outcome(c, "update reach.memories set body = 'x'"))).toBe('0 rows')
+    expect(
+      await on.trying(nobody, (c) =>
+        outcome(c, "insert into reach.memories (owner_id, body) values ($1, 'x')", [ids.dora]),
+      ),
+    ).toBe('42501')
+    expect(await on.trying(nobody, (c) => outcome(c, "update reach.memories set body = 'x'"))).toBe(
+      '0 rows',
+    )
   })
 
   it('goes through an agent to its user, and from there on', async () => {
@@ -62,47 +68,89 @@ describe('writing on the reach path', () => {
   it('rewrites as the role says', async () => {
     const rewrite = "update reach.memories set body = body || '!' where body = 'a in 1'"
     expect(await on.trying([bob], (c) => outcome(c, rewrite))).toBe('1 rows')
-    expect(await on.trying([charlie], (c) => outcome(c, "update reach.memories set body = 'x' where body = 'b in 2'"))).toBe('0 rows')
-    expect(await on.trying([bob], (c) => outcome(c, "delete from reach.memories where body = 'a in 1'"))).toBe('0 rows')
-    expect(await on.trying([alice], (c) => outcome(c, "delete from reach.memories where body = 'b in 1'"))).toBe('1 rows')
+    expect(
+      await on.trying([charlie], (c) =>
+        outcome(c, "update reach.memories set body = 'x' where body = 'b in 2'"),
+      ),
+    ).toBe('0 rows')
+    expect(
+      await on.trying([bob], (c) => outcome(c, "delete from reach.memories where body = 'a in 1'")),
+    ).toBe('0 rows')
+    expect(
+      await on.trying([alice], (c) =>
+        outcome(c, "delete from reach.memories where body = 'b in 1'"),
+      ),
+    ).toBe('1 rows')
   })
 
   it('inserts into a room as oneself, and never as another or into a foreign room', async () => {
     const insert = 'insert into reach.memories (owner_id, room_id, body) values ($1, $2, $3)'
-    expect(await on.trying([bob], (c) => outcome(c, insert, [ids.bob, ids.room1, 'x']))).toBe('1 rows')
-    expect(await on.trying([bob], (c) => outcome(c, insert, [ids.alice, ids.room1, 'x']))).toBe('42501')
-    expect(await on.trying([charlie], (c) => outcome(c, insert, [ids.charlie, ids.room2, 'x']))).toBe('42501')
-    expect(await on.trying([dora], (c) => outcome(c, insert, [ids.dora, ids.room1, 'x']))).toBe('42501')
+    expect(await on.trying([bob], (c) => outcome(c, insert, [ids.bob, ids.room1, 'x']))).toBe(
+      '1 rows',
+    )
+    expect(await on.trying([bob], (c) => outcome(c, insert, [ids.alice, ids.room1, 'x']))).toBe(
+      '42501',
+    )
+    expect(
+      await on.trying([charlie], (c) => outcome(c, insert, [ids.charlie, ids.room2, 'x'])),
+    ).toBe('42501')
+    expect(await on.trying([dora], (c) => outcome(c, insert, [ids.dora, ids.room1, 'x']))).toBe(
+      '42501',
+    )
     // and the own path does not differ
     const direct = 'insert into memories (room_id, body) values ($1, $2)'
     expect(await on.trying([bob], (c) => outcome(c, direct, [ids.room1, 'x']))).toBe('1 rows')
     expect(await on.trying([dora], (c) => outcome(c, direct, [ids.room1, 'x']))).toBe('42501')
     expect(await on.trying([dora], (c) => outcome(c, direct, [null, 'x']))).toBe('1 rows')
-    expect(await on.trying([dora], (c) => outcome(c, 'update memories set room_id = $1', [ids.room1]))).toBe('42501')
+    expect(
+      await on.trying([dora], (c) => outcome(c, 'update memories set room_id = $1', [ids.room1])),
+    ).toBe('42501')
   })
 
   it('keeps the owner, unless one holds delegate on it', async () => {
     const take = "update reach.memories set owner_id = $1 where body = 'a in 1'"
     expect(await on.trying([bob], (c) => outcome(c, take, [ids.bob]))).toBe('42501')
     expect(await on.trying([alice, bot], (c) => outcome(c, take, [ids.bob]))).toBe('42501')
-    expect(await on.trying([acme, alice], (c) => outcome(c, 'update reach.projects set org_id = 2'))).toBe('42501')
+    expect(
+      await on.trying([acme, alice], (c) => outcome(c, 'update reach.projects set org_id = 2')),
+    ).toBe('42501')
   })
 
   it('records the actor, whatever the statement says', async () => {
-    const insert = "insert into memories (body, created_by) values ('mine', 'user:somebody') returning created_by"
-    expect(await on.trying([alice, bot], async (c) => (await c.query<{ created_by: string }>(insert)).rows[0]?.created_by)).toBe(bot)
-    expect(await on.trying([alice], (c) => outcome(c, "update memories set created_by = 'user:x'"))).toBe('42501')
-    expect(await on.trying([alice], (c) => outcome(c, "update memories set body = 'x' where body = 'a alone'"))).toBe('1 rows')
+    const insert =
+      "insert into memories (body, created_by) values ('mine', 'user:somebody') returning created_by"
+    expect(
+      await on.trying(
+        [alice, bot],
+        async (c) => (await c.query<{ created_by: string }>(insert)).rows[0]?.created_by,
+      ),
+    ).toBe(bot)
+    expect(
+      await on.trying([alice], (c) => outcome(c, "update memories set created_by = 'user:x'")),
+    ).toBe('42501')
+    expect(
+      await on.trying([alice], (c) =>
+        outcome(c, "update memories set body = 'x' where body = 'a alone'"),
+      ),
+    ).toBe('1 rows')
   })
 })
 
 describe('joining a room', () => {
   const join = 'insert into participants (room_id, entity_id, role) values ($1, $2, $3)'
   it('takes delegate on the room', async () => {
-    expect(await on.trying([dora], (c) => outcome(c, join, [ids.room1, ids.dora, 'member']))).toBe('42501')
-    expect(await on.trying([bob], (c) => outcome(c, join, [ids.room1, ids.dora, 'member']))).toBe('42501')
-    expect(await on.trying([alice], (c) => outcome(c, join, [ids.room1, ids.dora, 'member']))).toBe('1 rows')
-    expect(await on.trying([alice, bot], (c) => outcome(c, join, [ids.room1, ids.dora, 'member']))).toBe('42501')
+    expect(await on.trying([dora], (c) => outcome(c, join, [ids.room1, ids.dora, 'member']))).toBe(
+      '42501',
+    )
+    expect(await on.trying([bob], (c) => outcome(c, join, [ids.room1, ids.dora, 'member']))).toBe(
+      '42501',
+    )
+    expect(await on.trying([alice], (c) => outcome(c, join, [ids.room1, ids.dora, 'member']))).toBe(
+      '1 rows',
+    )
+    expect(
+      await on.trying([alice, bot], (c) => outcome(c, join, [ids.room1, ids.dora, 'member'])),
+    ).toBe('42501')
   })
 
   it('fails by update and upsert alike', async () => {
@@ -110,15 +158,37 @@ describe('joining a room', () => {
       await on.trying([dora], async (c) => {
         // a row that names nobody yet
         const made = await outcome(c, join, [null, ids.dora, 'member'])
-        return [made, await outcome(c, 'update participants set room_id = $1 where entity_id = $2', [ids.room1, ids.dora])]
+        return [
+          made,
+          await outcome(c, 'update participants set room_id = $1 where entity_id = $2', [
+            ids.room1,
+            ids.dora,
+          ]),
+        ]
       }),
     ).toEqual(['1 rows', '42501'])
-    expect(await on.trying([bob], (c) => outcome(c, "update participants set role = 'host' where entity_id = $1", [ids.bob]))).toBe('1 rows')
-    expect(await on.trying([bob], (c) => outcome(c, "update reach.participants set role = 'host' where entity_id = $1 and room_id = $2", [ids.bob, ids.room1]))).toBe('42501')
+    expect(
+      await on.trying([bob], (c) =>
+        outcome(c, "update participants set role = 'host' where entity_id = $1", [ids.bob]),
+      ),
+    ).toBe('1 rows')
+    expect(
+      await on.trying([bob], (c) =>
+        outcome(
+          c,
+          "update reach.participants set role = 'host' where entity_id = $1 and room_id = $2",
+          [ids.bob, ids.room1],
+        ),
+      ),
+    ).toBe('42501')
     const upsert = `insert into reach.participants (id, owner_id, room_id, entity_id, role) values (2, $1, $2, $3, 'host')
                     on conflict (id) do update set role = excluded.role, entity_id = excluded.entity_id`
-    expect(await on.trying([bob], (c) => outcome(c, upsert, [ids.bob, ids.room1, ids.bob]))).toBe('42501')
-    expect(await on.trying([alice], (c) => outcome(c, upsert, [ids.alice, ids.room1, ids.bob]))).toBe('1 rows')
+    expect(await on.trying([bob], (c) => outcome(c, upsert, [ids.bob, ids.room1, ids.bob]))).toBe(
+      '42501',
+    )
+    expect(
+      await on.trying([alice], (c) => outcome(c, upsert, [ids.alice, ids.room1, ids.bob])),
+    ).toBe('1 rows')
   })
 
   it('shows the room from then on, and until one is taken out', async () => {
@@ -126,7 +196,9 @@ describe('joining a room', () => {
     expect(await sees()).toEqual([])
     await on.under([alice], (c) => c.query(join, [ids.room1, ids.dora, 'viewer']))
     expect(await sees()).toEqual(['a in 1'])
-    await on.under([alice], (c) => c.query('delete from participants where entity_id = $1', [ids.dora]))
+    await on.under([alice], (c) =>
+      c.query('delete from participants where entity_id = $1', [ids.dora]),
+    )
     expect(await sees()).toEqual([])
   })
 
@@ -138,7 +210,9 @@ describe('joining a room', () => {
   it('does not give a role more than its giver holds', async () => {
     const add = "insert into members (org_id, user_id, role) values (1, $1, 'admin')"
     expect(await on.trying([acme, alice], (c) => outcome(c, add, [ids.dora]))).toBe('1 rows')
-    await expect(on.trying([acme, bob], (c) => c.query(add, [ids.dora]))).rejects.toSatisfy((e) => sqlState(e) === '42501')
+    await expect(on.trying([acme, bob], (c) => c.query(add, [ids.dora]))).rejects.toSatisfy(
+      (e) => sqlState(e) === '42501',
+    )
   })
 })
 
@@ -169,8 +243,14 @@ describe('graphs', () => {
     expect(await on.rows([dora], titles)).toEqual(all)
     expect(await on.rows([bob], titles)).toEqual([])
     // every link leaves update to a group, but the first to Dora
-    expect(await on.trying([`group:${chain(7)}`], (c) => outcome(c, "update reach.papers set title = ''"))).toBe('26 rows')
-    expect(await on.trying([dora], (c) => outcome(c, "update reach.papers set title = ''"))).toBe('0 rows')
+    expect(
+      await on.trying([`group:${chain(7)}`], (c) =>
+        outcome(c, "update reach.papers set title = ''"),
+      ),
+    ).toBe('26 rows')
+    expect(await on.trying([dora], (c) => outcome(c, "update reach.papers set title = ''"))).toBe(
+      '0 rows',
+    )
   })
 
   it('break where a link is taken out', async () => {
@@ -188,11 +268,16 @@ describe('plans of the reach path', () => {
       insert into users select gen_random_uuid(), 'many' from generate_series(1, 2000);
       insert into memories (owner_id, body) select id, 'many' from users, generate_series(1, 15) where name = 'many';
       analyze memories`)
-    const plan = async (query: string) => (await on.rows([bob], `explain (costs off) ${query}`)).join('\n')
+    const plan = async (query: string) =>
+      (await on.rows([bob], `explain (costs off) ${query}`)).join('\n')
     const latest = await plan('select id from reach.memories order by id desc limit 20')
     expect(latest).toMatch(/BitmapOr/)
     expect(latest).not.toMatch(/Index Scan (Backward )?using memories_(pkey|latest)/)
-    expect(await plan('select * from memories where true')).toMatch(/Index Cond: \(owner_id = \(InitPlan|Index Cond: \(owner_id = \(?\$0/)
-    await on.db.admin.query("delete from memories where body = 'many'; delete from users where name = 'many'")
+    expect(await plan('select * from memories where true')).toMatch(
+      /Index Cond: \(owner_id = \(InitPlan|Index Cond: \(owner_id = \(?\$0/,
+    )
+    await on.db.admin.query(
+      "delete from memories where body = 'many'; delete from users where name = 'many'",
+    )
   })
 })

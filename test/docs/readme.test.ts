@@ -112,6 +112,37 @@ test('a person in psql sees her own rows, and who she is', async () => {
   expect(results[1]?.rows).toMatchObject([{ principal: `user:${alice}`, source: 'role' }])
 })
 
+test('a room, its members and a delegation', async () => {
+  const [declare] = blocksRunBy('rooms')
+  const as = pg.escapeIdentifier(owner.name)
+  await db.admin.query(
+    `set session authorization ${as}; ${declare?.text ?? ''}; reset session authorization`,
+  )
+  expect((await db.admin.query('select * from tenantry.check()')).rows).toEqual([])
+  const [room] = (
+    await db.admin.query<{ id: string }>('insert into rooms (owner_id) values ($1) returning id', [
+      bob,
+    ])
+  ).rows
+  await db.admin.query(`insert into messages (owner_id, room_id, text) values ($1, $2, 'hello')`, [
+    bob,
+    room?.id,
+  ])
+  const client = new pg.Client(withLogin(db.url(), 'alice', 'documented'))
+  await client.connect()
+  const reached = async () => (await client.query('select text from reach.messages')).rows
+  expect(await reached()).toEqual([])
+  await db.admin.query('insert into participants values ($1, $2, $3)', [bob, room?.id, alice])
+  expect(await reached()).toEqual([{ text: 'hello' }])
+  const [block] = blocksRunBy('delegation')
+  const results = (await client.query(block?.text ?? '')) as unknown as pg.QueryResult[]
+  expect(results[1]?.rows).toMatchObject([
+    { to_entity: `user:${bob}`, privileges: ['select'], state: 'in force' },
+  ])
+  expect(results[2]?.rows).toEqual([{ revoke: 1 }])
+  await client.end()
+})
+
 test('every file that README links is there', () => {
   const text = readFileSync(join(repositoryRoot, 'README.md'), 'utf8')
   const links = [...text.matchAll(/\]\(([^)#:]+)\)/g)].map((match) => match[1] ?? '')

@@ -3,11 +3,7 @@ import { deriveSigningKey } from '../../../src/credential.js'
 import { createHmac } from 'node:crypto'
 import type { Entity } from '../../../src/identity.js'
 import type { TestDatabase } from '../../support/database.js'
-import {
-  inTransaction,
-  stage as ordinaryStage,
-  type Stage,
-} from '../../extension/support/stage.js'
+import { inTransaction, stage as ordinaryStage, type Stage } from '../../extension/support/stage.js'
 
 const secret = 'a secret of the tests, long enough for anybody'
 
@@ -46,7 +42,10 @@ export interface ActingStage extends Stage {
 export function chainCredential(audience: string, chain: Chain, lifetime = 60): string {
   const { key, keyId } = deriveSigningKey(secret)
   const [principal, ...actors] = chain
-  const act = actors.reduce<object | undefined>((inner, sub) => ({ sub, ...(inner && { act: inner }) }), undefined)
+  const act = actors.reduce<object | undefined>(
+    (inner, sub) => ({ sub, ...(inner && { act: inner }) }),
+    undefined,
+  )
   const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url')
   const head = part({ alg: 'HS256', typ: 'JWT', kid: keyId })
   const claims = part({
@@ -108,7 +107,8 @@ export async function actingStage(given?: TestDatabase): Promise<ActingStage> {
     select tenantry.protect('memories', owner_column => 'owner_id', owner_kind => 'user', shared_by => '{"room_id": "room"}', public_when => 'is_public', actor_column => 'created_by');
     select tenantry.protect('projects', owner_column => 'org_id', owner_kind => 'org')`)
   const client = await on.app.connect()
-  const enter = (chain: Chain) => client.query('select tenantry.enter($1)', [chainCredential(on.db.name, chain)])
+  const enter = (chain: Chain) =>
+    client.query('select tenantry.enter($1)', [chainCredential(on.db.name, chain)])
   const under: ActingStage['under'] = (chain, work) =>
     inTransaction(client, async () => {
       await enter(chain)
