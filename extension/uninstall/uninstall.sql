@@ -60,7 +60,7 @@ begin
     end if;
     drop schema reach;
     drop function tenantry_private.define_reach_view(regclass), tenantry_private.drop_reach_view(regclass),
-      tenantry_private.suspend_reach_views(text), tenantry_private.resume_reach_views(), tenantry_private.make_reach_view(regclass);
+      tenantry_private.suspend_reach_views(text), tenantry_private.resume_reach_views(oid[]), tenantry_private.make_reach_view(regclass);
     if not superuser then
       set local role tenantry_engine;
     end if;

@@ -79,7 +79,7 @@ describe('an installation', () => {
         'function tenantry_private.define_reach_view(regclass) of tenantry_reach',
         'function tenantry_private.drop_reach_view(regclass) of tenantry_reach',
         'function tenantry_private.make_reach_view(regclass) of tenantry_reach',
-        'function tenantry_private.resume_reach_views() of tenantry_reach',
+        'function tenantry_private.resume_reach_views(oid[]) of tenantry_reach',
         'function tenantry_private.suspend_reach_views(text) of tenantry_reach',
         'function tenantry_private.engine_batch(regclass,uuid,text,bytea,integer) of tenantry_engine',
       ].sort(),

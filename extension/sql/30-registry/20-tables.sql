@@ -9,6 +9,7 @@ create table tenantry_private.kinds (
   owner_column   name,
   owner_kind     text        references tenantry_private.kinds (kind),
   acts_for_owner boolean     not null default false,
+  further        text[]      not null default '{}',
   registered_at  timestamptz not null default now(),
   check ((relation is null) = (id_column is null)),
   check (owner_column is null or owner_kind is not null),
@@ -23,6 +24,7 @@ comment on column tenantry_private.kinds.id_type is 'Its base type: uuid, bigint
 comment on column tenantry_private.kinds.owner_column is 'The column that names the entity''s owner.';
 comment on column tenantry_private.kinds.owner_kind is 'The kind of that owner.';
 comment on column tenantry_private.kinds.acts_for_owner is 'Whether an entity of this kind may act for its owner.';
+comment on column tenantry_private.kinds.further is 'Kinds that its entities were ever given something of, or may be members of: where there is none, who acts need not be asked for that.';
 comment on column tenantry_private.kinds.registered_at is 'When it was registered.';
 
 -- The serial tells one life of an id from the next: what is granted to an entity hangs on its serial, so an id that

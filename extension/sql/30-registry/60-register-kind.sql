@@ -41,16 +41,20 @@ $$;
 
 comment on function tenantry_private.record_kind(text, regclass, name, name, text, boolean) is 'The definer half of tenantry.register_kind().';
 
-create function tenantry_private.link_kinds(the_from text, the_to text)
+create function tenantry_private.link_kinds(the_from text, the_to text, further boolean default false)
 returns void
 language sql volatile
 begin atomic
   insert into tenantry_private.kind_links (from_kind, to_kind)
   select the_from, the_to where the_from is not null and the_to is not null
       on conflict do nothing;
+  update tenantry_private.kinds k
+     set further = k.further || the_to
+   where link_kinds.further and k.kind = the_from and the_to <> all (k.further);
 end;
 
-comment on function tenantry_private.link_kinds(text, text) is 'Notes that entities of one kind may act for those of another.';
+comment on function tenantry_private.link_kinds(text, text, boolean) is
+  'Notes that entities of one kind may act for those of another; further: by membership or delegation.';
 
 create function tenantry_private.import_entities(kind text, ids text[], owners text[])
 returns bigint

@@ -47,46 +47,56 @@ $$;
 comment on function tenantry_private.givers_live(uuid) is 'Whether a delegation and all that it was passed on from are in force, and their holders alive.';
 
 -- Every way in which one entity may act for another, as privilege bits. Bits that are held by delegation alone come a second
--- time, shifted by 6.
+-- time, shifted by 6. In two questions, of which most callers need the first only: it runs for every call that acts for
+-- somebody, and PostgreSQL plans it anew in each transaction.
 create function tenantry_private.link_privileges(actor text, principal text)
 returns integer
 language plpgsql stable
 as $$
+declare
+  link record;
+  more record;
 begin
-  return (
-    select link.standing | link.delegated | ((link.delegated & ~link.standing) << 6)
-      from (
-        select case
-                 -- its owner works as what it owns
-                 when p.owner_kind = a.kind and p.owner_id = a.id then 63
-                 else
-                   -- an agent for its owner: everything but handing on
-                   case when a.owner_kind = p.kind and a.owner_id = p.id and (a.acts_for_owner or k.acts_for_owner) then 31 else 0 end
-                   -- a platform's service for whoever calls it: never secrets, never handing on
-                   | case when exists (
-                              select
-                                from tenantry_private.services s
-                               where s.kind = a.kind and s.id = a.id and s.serial = a.serial and s.serves_kind = p.kind) then 15 else 0 end
-                   -- a member, as its role says
-                   | coalesce((
-                       select bit_or(m.bits)
-                         from tenantry_private.memberships m
-                        where m.member_kind = a.kind and m.member_id = a.id
-                          and m.container_kind = p.kind and m.container_id = p.id and not m.void), 0)
-               end as standing,
-               coalesce((
-                 select bit_or(d.bits)
-                   from tenantry_private.delegations d
-                  where d.to_kind = a.kind and d.to_id = a.id and d.for_kind = p.kind and d.for_id = p.id
-                    and d.to_serial = a.serial and d.for_serial = p.serial
-                    and d.revoked_at is null and d.tables is null
-                    and (d.expires_at is null or d.expires_at > statement_timestamp())
-                    and (d.parent is null or tenantry_private.givers_live(d.parent))), 0) as delegated
-          from tenantry_private.entities a
-          join tenantry_private.kinds k on k.kind = a.kind
-         cross join tenantry_private.entities p
-         where a.kind = tenantry_private.kind_of(actor)     and a.id = tenantry_private.id_of(actor)     and a.gone_at is null
-           and p.kind = tenantry_private.kind_of(principal) and p.id = tenantry_private.id_of(principal) and p.gone_at is null) link);
+  select case
+           -- its owner works as what it owns
+           when p.owner_kind = a.kind and p.owner_id = a.id then 63
+           else
+             -- an agent for its owner: everything but handing on
+             case when a.owner_kind = p.kind and a.owner_id = p.id and (a.acts_for_owner or k.acts_for_owner) then 31 else 0 end
+             -- a platform's service for whoever calls it: never secrets, never handing on
+             | case when exists (
+                        select
+                          from tenantry_private.services s
+                         where s.kind = a.kind and s.id = a.id and s.serial = a.serial and s.serves_kind = p.kind) then 15 else 0 end
+         end as bits,
+         p.kind = any (k.further) as further, a.serial as actor_serial, p.serial as principal_serial
+    into link
+    from tenantry_private.entities a
+    join tenantry_private.kinds k on k.kind = a.kind
+   cross join tenantry_private.entities p
+   where a.kind = tenantry_private.kind_of(actor)     and a.id = tenantry_private.id_of(actor)     and a.gone_at is null
+     and p.kind = tenantry_private.kind_of(principal) and p.id = tenantry_private.id_of(principal) and p.gone_at is null;
+  if link.bits = 63 or link.further is not true then
+    return link.bits;
+  end if;
+  -- a member, as its role says; and whoever was given it
+  select coalesce((
+           select bit_or(m.bits)
+             from tenantry_private.memberships m
+            where m.member_kind = tenantry_private.kind_of(actor) and m.member_id = tenantry_private.id_of(actor)
+              and m.container_kind = tenantry_private.kind_of(principal) and m.container_id = tenantry_private.id_of(principal)
+              and not m.void), 0) as member,
+         coalesce((
+           select bit_or(d.bits)
+             from tenantry_private.delegations d
+            where d.to_kind = tenantry_private.kind_of(actor) and d.to_id = tenantry_private.id_of(actor)
+              and d.for_kind = tenantry_private.kind_of(principal) and d.for_id = tenantry_private.id_of(principal)
+              and d.to_serial = link.actor_serial and d.for_serial = link.principal_serial
+              and d.revoked_at is null and d.tables is null
+              and (d.expires_at is null or d.expires_at > statement_timestamp())
+              and (d.parent is null or tenantry_private.givers_live(d.parent))), 0) as delegated
+    into more;
+  return link.bits | more.member | more.delegated | ((more.delegated & ~(link.bits | more.member)) << 6);
 end
 $$;
 

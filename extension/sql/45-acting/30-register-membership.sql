@@ -196,7 +196,7 @@ begin
          role_column      = excluded.role_column,
          role_path        = excluded.role_path,
          roles            = excluded.roles;
-  perform tenantry_private.link_kinds(source.member_kind, source.container_kind);
+  perform tenantry_private.link_kinds(source.member_kind, source.container_kind, true);
   perform tenantry_private.note('register_membership', source.relation::text, jsonb_build_object('member_kind', source.member_kind, 'container_kind', source.container_kind,
     'roles', (select jsonb_object_agg(r.key, tenantry_private.privilege_names(r.value::integer)) from jsonb_each_text(source.roles) r)));
 end

@@ -167,7 +167,7 @@ begin
           subject.kind, subject.id, subject.serial, receiver.kind, receiver.id, receiver.serial,
           bits, tables, redelegate, source.id, expires_at)
   returning d.id into made;
-  perform tenantry_private.link_kinds(receiver.kind, subject.kind);
+  perform tenantry_private.link_kinds(receiver.kind, subject.kind, true);
   perform tenantry_private.note('delegate', to_entity, jsonb_strip_nulls(jsonb_build_object('delegation', made, 'for', target,
     'privileges', tenantry_private.privilege_names(bits), 'tables', tables::text[], 'expires_at', expires_at, 'redelegate', redelegate, 'passed_on_from', source.id)));
   return made;

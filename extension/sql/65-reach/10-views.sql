@@ -392,7 +392,7 @@ $$;
 
 comment on function tenantry_private.suspend_reach_views(text) is 'Drops the reach views of the tables that a statement names, so that their columns can be dropped or retyped; resume_reach_views() makes them anew.';
 
-create function tenantry_private.resume_reach_views()
+create function tenantry_private.resume_reach_views(altered oid[])
 returns void
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
@@ -405,18 +405,19 @@ declare
 begin
   for item in
     select * from tenantry_private.reach_views_to_follow() f
-     where tenantry_private.reach_made_from(f.relation) is distinct from tenantry_private.reach_source(f.relation)
+     where (not f.made or f.relation = any (altered))
+       and tenantry_private.reach_made_from(f.relation) is distinct from tenantry_private.reach_source(f.relation)
   loop
     perform tenantry_private.make_reach_view(item.relation);
   end loop;
 end
 $$;
 
-comment on function tenantry_private.resume_reach_views() is 'Makes the reach views of whoever''s tables these are anew, where they are missing or not as declared.';
+comment on function tenantry_private.resume_reach_views(oid[]) is 'Makes the reach views of whoever''s tables these are anew, where they are missing, or of tables that were altered and not as declared.';
 
 revoke all on function tenantry_private.make_reach_view(regclass), tenantry_private.define_reach_view(regclass), tenantry_private.drop_reach_view(regclass),
-  tenantry_private.suspend_reach_views(text), tenantry_private.resume_reach_views() from public;
-grant execute on function tenantry_private.suspend_reach_views(text), tenantry_private.resume_reach_views() to tenantry_owner, tenantry_admin;
+  tenantry_private.suspend_reach_views(text), tenantry_private.resume_reach_views(oid[]) from public;
+grant execute on function tenantry_private.suspend_reach_views(text), tenantry_private.resume_reach_views(oid[]) to tenantry_owner, tenantry_admin;
 grant execute on function tenantry_private.define_reach_view(regclass), tenantry_private.drop_reach_view(regclass) to tenantry_admin;
 
 set local role tenantry_owner;

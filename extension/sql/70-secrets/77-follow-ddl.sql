@@ -76,7 +76,7 @@ as $$
 begin
   perform tenantry_private.follow_alter();
   perform tenantry_private.resume_facades();
-  perform tenantry_private.resume_reach_views();
+  perform tenantry_private.resume_reach_views(array(select c.objid from pg_event_trigger_ddl_commands() c where c.classid = 'pg_catalog.pg_class'::regclass));
 end
 $$;
 
