@@ -103,7 +103,8 @@ describe('identityOf', () => {
     const links = Array.from({ length: 5 }, (_, index): Entity => `user:${index}`)
     expect(identityOf(bot, links).via).toHaveLength(4)
     invalid(() => identityOf(bot, [...links, org]), /at most 5 who act; this one has 6/)
-    invalid(() => identityOf(bot, [me, 'org', org]), /no colon/)
+    const wrong: unknown = 'org'
+    invalid(() => identityOf(bot, [me, wrong as Entity, org]), /no colon/)
     invalid(() => identityOf(bot, [undefined as never, org]), /not undefined/)
     invalid(() => identityOf(bot, null as never), /not object/)
   })
