@@ -1,9 +1,23 @@
 import { brandFinder } from './brands.js'
 import { columnModel } from './columns.js'
 import { CodegenError } from './errors.js'
-import { suffixes, type ColumnModel, type KindModel, type Model } from './model.js'
+import {
+  reachInfix,
+  suffixes,
+  type ColumnModel,
+  type KindModel,
+  type Model,
+  type TableModel,
+} from './model.js'
+import { reachModel } from './reach-model.js'
 import { assignProperties, camelCase, IdentifierPool, pascalCase } from './names.js'
-import type { RegisteredTable, RelationInfo, RelationRef, Snapshot } from './snapshot.js'
+import type {
+  RegisteredKind,
+  RegisteredTable,
+  RelationInfo,
+  RelationRef,
+  Snapshot,
+} from './snapshot.js'
 import { ownershipOf, tableModel } from './table-model.js'
 import { tableProperties } from './table-properties.js'
 import { stemOf, typeAliases } from './type-aliases.js'
@@ -31,7 +45,8 @@ export function buildModel(snapshot: Snapshot, options: ModelOptions = {}): Mode
   const brandOf = brandFinder(snapshot)
 
   // Kinds are named everywhere, by hand, so they get their names before the tables.
-  const kinds = snapshot.registry.kinds.map(({ kind, idType, relation }): KindModel => ({
+  const named = snapshot.registry.kinds.filter((kind) => !isAnonymous(kind))
+  const kinds = named.map(({ kind, idType, relation }): KindModel => ({
     kind,
     constant: identifiers.take(convert(kind)),
     idType: identifiers.take(`${pascalCase(kind)}Id`),
@@ -69,15 +84,20 @@ export function buildModel(snapshot: Snapshot, options: ModelOptions = {}): Mode
   }
 
   const properties = tableProperties(relations, defaultSchema, convert)
-  const tables = relations.map((relation) => {
+  const tables = relations.map((relation): TableModel => {
     const registered = snapshot.registry.tables.find((table) => same(table, relation))
     const { schema, name } = relation
-    return tableModel(relation, columnsOf(relation, registered), {
+    const view = registered?.reach ?? null
+    const endings = view
+      ? [...suffixes, ...suffixes.map((suffix) => reachInfix + suffix)]
+      : suffixes
+    const table = tableModel(relation, columnsOf(relation, registered), {
       property: properties.get(relation)!,
       kyselyName: schema === defaultSchema ? name : `${schema}.${name}`,
-      stem: identifiers.takeStem(stemOf(relation, defaultSchema), suffixes),
+      stem: identifiers.takeStem(stemOf(relation, defaultSchema), endings),
       ownership: ownershipOf(registered),
     })
+    return { ...table, reach: reachModel(relation, table, view) }
   })
 
   const constantOf = (typeName: string): string =>
@@ -106,6 +126,11 @@ function usableRelations(snapshot: Snapshot, defaultSchema: string): readonly Re
     ...usable.filter(({ schema }) => schema === defaultSchema),
     ...usable.filter(({ schema }) => schema !== defaultSchema),
   ]
+}
+
+/** Whoever nobody has said who they are has no id to be told apart by; the runtime exports the identity. */
+function isAnonymous({ kind, relation }: RegisteredKind): boolean {
+  return kind === 'anonymous' && relation === null
 }
 
 function chooseDefaultSchema(snapshot: Snapshot): string {

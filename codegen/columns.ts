@@ -21,8 +21,7 @@ export function columnModel(
   column: ColumnInfo,
   { property, mapping, brand, isOwner, secret }: ColumnContext,
 ): ColumnModel {
-  const writable = relation.kind === 'table' || relation.kind === 'partitioned'
-  const computed = column.generated !== null || column.identity === 'always' || !writable
+  const computed = isComputed(relation, column)
   const notNull = column.notNull || mapping.notNull || notNullTag.test(column.comment ?? '')
   return {
     name: column.name,
@@ -64,6 +63,12 @@ export function columnModel(
       update: !computed && !isOwner && (column.privileges?.update ?? false),
     },
   }
+}
+
+/** Nobody can give it a value. */
+export function isComputed(relation: RelationInfo, column: ColumnInfo): boolean {
+  const writable = relation.kind === 'table' || relation.kind === 'partitioned'
+  return column.generated !== null || column.identity === 'always' || !writable
 }
 
 function originOf(column: ColumnInfo, isOwner: boolean): string | null {

@@ -61,6 +61,10 @@ export interface TableModel {
     readonly upsert: 'any' | 'key' | null
     readonly delete: boolean
   }
+  /** The table on the reach path: the same rows and more, by a view. */
+  readonly reach: TableModel | null
+  /** On the reach path: the table itself. */
+  readonly base: TableModel | null
 }
 
 export interface ColumnModel {
@@ -96,3 +100,6 @@ export interface SecretModel {
 
 /** The parts of a table's generated names: `MemoriesRow`, `MemoriesInsert` … */
 export const suffixes = ['Row', 'Insert', 'Update', 'Filter', 'Accessor', 'Table'] as const
+
+/** What stands before them in the names of a table on the reach path: `MemoriesReachUpdate`. */
+export const reachInfix = 'Reach'

@@ -35,7 +35,7 @@ const reserved = new Set([
   ...['typeof', 'undefined', 'unique', 'unknown', 'using', 'var', 'void', 'while', 'with'],
   ...['yield', 'arguments', 'eval', 'globalThis', 'NaN', 'Infinity', 'Array', 'Boolean'],
   ...['Buffer', 'Date', 'Function', 'Number', 'Object', 'Omit', 'Promise', 'Record', 'String'],
-  ...['Symbol', 'Accessors', 'DB', 'schema'],
+  ...['Symbol', 'Accessors', 'ReachAccessors', 'DB', 'schema'],
 ])
 
 /** Hands out TypeScript identifiers, each once: first come keeps the plain name. */

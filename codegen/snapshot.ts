@@ -234,4 +234,16 @@ export interface RegisteredTable extends RelationRef {
   readonly ownerColumn: string | null
   readonly ownerKind: string | null
   readonly parent: RelationRef | null
+  /** Its view on the reach path, if it has one. */
+  readonly reach: ReachView | null
+}
+
+/** What a table shows of the rows that somebody may reach. */
+export interface ReachView extends RelationRef {
+  /** What the role may do there, besides what it may do with columns; null when none was asked for. */
+  readonly privileges: { readonly usage: boolean; readonly delete: boolean } | null
+  readonly columns: readonly {
+    readonly name: string
+    readonly privileges: ColumnPrivileges | null
+  }[]
 }

@@ -48,6 +48,8 @@ export function tableModel(
       upsert: select && insert && update ? landing : null,
       delete: writable && (relation.privileges?.delete ?? false),
     },
+    reach: null,
+    base: null,
   }
 }
 

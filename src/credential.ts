@@ -1,6 +1,6 @@
 import { createHash, createHmac, hkdfSync } from 'node:crypto'
 import { TenantryError } from './errors.js'
-import type { Identity } from './identity.js'
+import { chainOf, type Entity, type Identity } from './identity.js'
 
 const SECRET_MIN_BYTES = 32
 
@@ -62,12 +62,26 @@ export interface MintOptions {
   expiresAt: number
 }
 
-/** Signs a credential: a JWT (HS256) whose `sub` is the principal and `act` the actor. */
+/** An actor (RFC 8693, section 4.1): the outermost is who is there, and acts for the one inside. */
+interface Actor {
+  readonly sub: Entity
+  readonly act?: Actor
+}
+
+/**
+ * Signs a credential: a JWT (HS256) whose `sub` is the principal and `act` the actor, with the links
+ * between the two nested inside it.
+ */
 export function mintCredential(signing: SigningKey, who: Identity, options: MintOptions): string {
   const header = base64url({ alg: 'HS256', typ: 'JWT', kid: signing.keyId })
+  const [, ...actors] = [...chainOf(who)].reverse()
+  const act = actors.reduce<Actor | undefined>(
+    (inner, sub) => ({ sub, ...(inner && { act: inner }) }),
+    undefined,
+  )
   const claims = base64url({
     sub: who.principal,
-    ...(who.actor === who.principal ? {} : { act: { sub: who.actor } }),
+    ...(act && { act }),
     aud: options.audience,
     exp: options.expiresAt,
   })

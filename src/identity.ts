@@ -10,6 +10,8 @@ export type EntityId = string | number | bigint
 export interface Identity {
   readonly actor: Entity
   readonly principal: Entity
+  /** Whom the actor acts for, where that one acts for the principal in turn: nearest to the actor first. */
+  readonly via?: readonly Entity[]
 }
 
 const KIND = /^[a-z][a-z0-9_]{0,62}$/
@@ -18,6 +20,8 @@ const KIND = /^[a-z][a-z0-9_]{0,62}$/
 const CONTROL = /[\u0000-\u001f\u007f]/
 const LONE_SURROGATE = /\p{Surrogate}/u
 const ID_MAX = 200
+// As many actors as the database takes in one credential.
+const ACTORS_MAX = 5
 
 /**
  * Makes a constructor of entities of one kind: `const user = identity('user'); user(42)` gives
@@ -53,24 +57,54 @@ export function parseEntity(text: unknown): { entity: Entity; kind: string; id: 
 }
 
 /**
- * The identity of somebody who works on their own data, or on `principal`'s.
+ * Whoever nobody has said who they are: sees what `public_when` makes public, by `reach`, and nothing
+ * else. Exists in a database where a table was protected with `public_when`.
+ */
+export function anonymous(): Entity<'anonymous'> {
+  return 'anonymous:anonymous'
+}
+
+/**
+ * The identity of somebody who works on their own data, or on that of whom they act for: one entity,
+ * or several, each of which acts for the next one, the last of them being the principal.
  *
  * @throws TenantryError `TN_IDENTITY_INVALID`
  */
-export function identityOf(actor: Entity, principal: Entity = actor): Identity {
-  parseEntity(actor)
-  if (principal !== actor) parseEntity(principal)
-  return Object.freeze({ actor, principal })
+export function identityOf(actor: Entity, actsFor: Entity | readonly Entity[] = []): Identity {
+  const given: readonly Entity[] = [actor, ...(isList(actsFor) ? actsFor : [actsFor])]
+  for (const entity of given) parseEntity(entity)
+  // Who acts for himself adds nothing.
+  const chain = given.filter((entity, place) => entity !== given[place - 1])
+  if (chain.length > ACTORS_MAX + 1) {
+    throw invalid(`a chain has at most ${ACTORS_MAX} who act; this one has ${chain.length - 1}`)
+  }
+  const via = Object.freeze(chain.slice(1, -1))
+  return Object.freeze({ actor, principal: chain.at(-1)!, ...(via.length > 0 && { via }) })
 }
 
-/** Whether both name the same actor and principal. */
+/** Who is there first, the principal last; one entity where it works for itself. */
+export function chainOf({ actor, via = [], principal }: Identity): readonly Entity[] {
+  return via.length === 0 && actor === principal ? [actor] : [actor, ...via, principal]
+}
+
+/** Whether both name the same actor and principal, by the same links. */
 export function sameIdentity(a: Identity, b: Identity): boolean {
-  return a === b || (a.actor === b.actor && a.principal === b.principal)
+  return a === b || identityKey(a) === identityKey(b)
 }
 
 /** A key for caches. Entities hold no control characters, so the separator is unambiguous. */
 export function identityKey(who: Identity): string {
-  return who.actor === who.principal ? who.actor : `${who.actor}\n${who.principal}`
+  // Asked for with every call, and most act for nobody.
+  return who.via === undefined && who.actor === who.principal ? who.actor : chainOf(who).join('\n')
+}
+
+/** An identity for people: `agent:1 for user:2`. */
+export function described(who: Identity): string {
+  return chainOf(who).join(' for ')
+}
+
+function isList(value: Entity | readonly Entity[]): value is readonly Entity[] {
+  return Array.isArray(value)
 }
 
 function assertKind(kind: string): void {

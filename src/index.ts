@@ -7,7 +7,14 @@ export {
   type TenantryErrorCode,
 } from './errors.js'
 export { deriveKeyShare, deriveSigningKey, mintCredential, type SigningKey } from './credential.js'
-export { identity, parseEntity, type Entity, type EntityId, type Identity } from './identity.js'
+export {
+  anonymous,
+  identity,
+  parseEntity,
+  type Entity,
+  type EntityId,
+  type Identity,
+} from './identity.js'
 export { tenantry, type AsOptions, type Tenantry } from './runtime/tenantry.js'
 export type { TenantryOptions } from './runtime/options.js'
 export type { Session, SessionApi } from './runtime/session.js'

@@ -65,6 +65,45 @@ const concealed = `
 
 const none = `select json_build_array()`
 
+const may = (columns: string): string => `case when $2::text is not null then json_build_object(
+                          ${columns}) end`
+
+/**
+ * The view of table \`t\` on the reach path, found by what it reads, since either may be renamed. An
+ * installation from before that path has neither the schema nor the role.
+ */
+const reach = `(
+      select json_build_object(
+               'schema', vn.nspname,
+               'name',   v.relname,
+               'privileges', ${may(`'usage', has_schema_privilege($2::text, vn.oid, 'USAGE'),
+                          'delete', has_table_privilege($2::text, v.oid, 'DELETE')`)},
+               'columns', (
+                 select coalesce(json_agg(json_build_object(
+                          'name', va.attname,
+                          'privileges', ${may(
+                            ['SELECT', 'INSERT', 'UPDATE']
+                              .map(
+                                (name) => `'${name.toLowerCase()}', has_column_privilege(
+                                       $2::text, v.oid, va.attnum, '${name}')`,
+                              )
+                              .join(',\n                          '),
+                          )}
+                        ) order by va.attnum), '[]')
+                 from pg_attribute as va
+                 where va.attrelid = v.oid and va.attnum > 0 and not va.attisdropped))
+      from pg_class as v
+      join pg_namespace as vn on vn.oid = v.relnamespace
+      where v.oid = (
+        select min(w.ev_class)
+        from pg_depend as d
+        join pg_rewrite as w on w.oid = d.objid
+        join pg_class as r on r.oid = w.ev_class
+        where d.classid = 'pg_rewrite'::regclass
+          and d.refclassid = 'pg_class'::regclass and d.refobjid = t.relation
+          and r.relnamespace = to_regnamespace('reach')
+          and r.relowner = to_regrole('tenantry_reach')))`
+
 /** What tenantry knows about kinds, tables and, where it knows any, encrypted columns. */
 export const registered = (knowsSecrets: boolean): string => `
   select json_build_object(
@@ -85,7 +124,8 @@ export const registered = (knowsSecrets: boolean): string => `
                  'class',       t.class,
                  'ownerColumn', t.owner_column,
                  'ownerKind',   t.owner_kind,
-                 'parent',      ${relationRef('t.parent')}
+                 'parent',      ${relationRef('t.parent')},
+                 'reach',       ${reach}
                ) order by n.nspname, c.relname), '[]')
                from tenantry.tables as t
                join pg_class as c on c.oid = t.relation

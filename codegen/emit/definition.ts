@@ -25,6 +25,37 @@ function tableLiteral(table: TableModel): Literal {
     columns: table.columns.map((column) => columnLiteral(table, column)),
     primaryKey: table.primaryKey?.map(({ property }) => property),
     uniques: table.uniques.length === 0 ? undefined : table.uniques.map(uniqueLiteral),
+    reach: table.reach ? reachLiteral(table, table.reach) : undefined,
+  }
+}
+
+/** Where its view is, and which columns one may do other things with there. */
+function reachLiteral(table: TableModel, reach: TableModel): Literal {
+  const columns = table.columns.flatMap((column): [string, Literal][] => {
+    const there = reach.columns.find(({ name }) => name === column.name)
+    if (!there) return [[column.property, false]]
+    const here = allowed(table, column)
+    const differing = Object.entries(allowed(reach, there)).filter(
+      ([action, may]) => may !== here[action as keyof typeof here],
+    )
+    return differing.length > 0 ? [[column.property, Object.fromEntries(differing)]] : []
+  })
+  return {
+    schema: reach.schema,
+    name: reach.name,
+    columns: columns.length > 0 ? Object.fromEntries(columns) : undefined,
+  }
+}
+
+/** Columns of a table that takes no such statement need not be told apart. */
+function allowed(
+  table: TableModel,
+  { may }: ColumnModel,
+): { select: boolean; insert: boolean; update: boolean } {
+  return {
+    select: may.select,
+    insert: may.insert || !table.may.insert,
+    update: may.update || !table.may.update,
   }
 }
 
@@ -33,6 +64,7 @@ function uniqueLiteral(unique: TableModel['uniques'][number]): Literal {
 }
 
 function columnLiteral(table: TableModel, column: ColumnModel): Literal {
+  const may = allowed(table, column)
   return {
     name: column.name,
     as: column.property === column.name ? undefined : column.property,
@@ -44,8 +76,8 @@ function columnLiteral(table: TableModel, column: ColumnModel): Literal {
     secret: column.secret
       ? { ...column.secret, index: column.secret.index ?? undefined }
       : undefined,
-    select: column.may.select ? undefined : false,
-    insert: table.may.insert && !column.may.insert ? false : undefined,
-    update: table.may.update && !column.may.update ? false : undefined,
+    select: may.select ? undefined : false,
+    insert: may.insert ? undefined : false,
+    update: may.update ? undefined : false,
   }
 }

@@ -1,6 +1,6 @@
 import { IndentationText, NewLineKind, Project, QuoteKind, ts, type SourceFile } from 'ts-morph'
 import type { Model } from '../model.js'
-import { accessorsStatement, accessorStatement } from './accessors.js'
+import { accessorsStatements, accessorStatement, reachTables } from './accessors.js'
 import { aliasStatements } from './aliases.js'
 import { definitionStatement } from './definition.js'
 import { kyselyStatements } from './kysely.js'
@@ -41,8 +41,11 @@ export function emitFile(model: Model, { runtime = 'tenantry' }: EmitOptions = {
   const file = project.createSourceFile('tenantry.generated.ts', {
     statements: [
       ...aliasStatements(model),
-      ...model.tables.flatMap((table) => [...rowStatements(table), accessorStatement(table)]),
-      accessorsStatement(model),
+      ...[...model.tables, ...reachTables(model)].flatMap((table) => [
+        ...rowStatements(table),
+        accessorStatement(table),
+      ]),
+      ...accessorsStatements(model),
       ...kyselyStatements(model),
       definitionStatement(model),
     ],

@@ -1,5 +1,7 @@
 import type { StatementStructures } from 'ts-morph'
 import type { ColumnModel, Model, TableModel } from '../model.js'
+import { reachTables } from './accessors.js'
+import { derivedInterface, derivedType, type Property } from './derived.js'
 import { docs, relationName } from './docs.js'
 import { propertyName } from './literals.js'
 import { exportedInterface } from './statements.js'
@@ -9,26 +11,37 @@ import { exportedInterface } from './statements.js'
  * itself: no accessor stands in between to cast or to encode.
  */
 export function kyselyStatements(model: Model): StatementStructures[] {
-  const tables = model.tables.map((table) =>
-    exportedInterface({
-      name: `${table.stem}Table`,
-      docs: docs(`The ${relationName(table)}, for Kysely.`),
-      properties: table.columns.map((column) => ({
-        name: propertyName(column.name),
-        type: kyselyColumn(table, column),
-        docs: docs(column.secret && sealedNote(table)),
-      })),
-    }),
-  )
+  const names = new Set(model.tables.map(({ kyselyName }) => kyselyName))
+  // Unless the schema of that path was asked for by name.
+  const reached = reachTables(model).filter(({ kyselyName }) => !names.has(kyselyName))
+  const tables = [...model.tables, ...reached]
   const database = exportedInterface({
     name: 'DB',
     docs: docs('The database for `new Kysely<DB>(…)`; depends on nothing.'),
-    properties: model.tables.map((table) => ({
+    properties: tables.map((table) => ({
       name: propertyName(table.kyselyName),
-      type: `${table.stem}Table`,
+      type: derivedType(table, 'Table', kyselyProperties)!,
     })),
   })
-  return [...tables, database]
+  return [
+    ...tables.flatMap((table) =>
+      derivedInterface(
+        table,
+        'Table',
+        kyselyProperties,
+        docs(`The ${relationName(table)}, for Kysely.`),
+      ),
+    ),
+    database,
+  ]
+}
+
+function kyselyProperties(table: TableModel): Property[] {
+  return table.columns.map((column) => ({
+    name: propertyName(column.name),
+    type: kyselyColumn(table, column),
+    docs: docs(column.secret && sealedNote(table)),
+  }))
 }
 
 function kyselyColumn(table: TableModel, column: ColumnModel): string {
@@ -44,6 +57,7 @@ function kyselyColumn(table: TableModel, column: ColumnModel): string {
 
 /** Kysely reads what is stored; the view of the same name decrypts. */
 function sealedNote(table: TableModel): string {
+  if (table.base) return `Sealed: written plain, and not read on the reach path.`
   return `Sealed: written plain, read as ciphertext; \`tenant.${table.name}\` shows it decrypted.`
 }
 

@@ -1,61 +1,80 @@
-import type { OptionalKind, PropertySignatureStructure, StatementStructures } from 'ts-morph'
+import type { JSDocStructure, OptionalKind, StatementStructures } from 'ts-morph'
 import type { ColumnModel, TableModel } from '../model.js'
+import { derivedInterface, derivedType, type Property } from './derived.js'
 import { columnDocs, docs, relationName } from './docs.js'
 import { literal, propertyName } from './literals.js'
 import { exportedInterface } from './statements.js'
 
+/** What an interface of a table describes. */
+type Shape = 'Row' | 'Insert' | 'Update'
+
 /** The shapes of one table: its rows, what an insert and an update take, what a filter compares. */
 export function rowStatements(table: TableModel): StatementStructures[] {
-  const { may, stem, columns } = table
-  const statements: StatementStructures[] = []
-  if (may.select) statements.push(rowInterface(table))
-  if (may.insert) {
-    const given = columns
-      .filter((column) => column.may.insert)
-      .map((column) => input(column, column.optional))
-    statements.push(
-      inputInterface(`${stem}Insert`, `What an insert into ${name(table)} takes.`, given),
-    )
-  }
-  if (may.update) {
-    const given = columns.filter((column) => column.may.update).map((column) => input(column, true))
-    statements.push(
-      inputInterface(`${stem}Update`, `What an update of ${name(table)} may set.`, given),
-    )
-  }
-  if (needsFilter(table)) statements.push(filterInterface(table))
+  const statements = (['Row', 'Insert', 'Update'] as const).flatMap((shape) =>
+    shapeStatement(table, shape),
+  )
+  if (ownFilter(table)) statements.push(filterInterface(table))
   return statements
+}
+
+/** The name of a shape; null where the role has no use for it. */
+export function shapeType(table: TableModel, shape: Shape): string | null {
+  return derivedType(table, shape, (each) => shapeProperties(each, shape))
 }
 
 /** The type `where` is made from: the row's own, unless some columns compare with other types. */
 export function filterType(table: TableModel): string {
-  if (!table.may.select) return 'object'
-  return needsFilter(table) ? `${table.stem}Filter` : `${table.stem}Row`
+  const row = shapeType(table, 'Row')
+  if (row === null) return 'object'
+  if (!needsFilter(table)) return row
+  return ownFilter(table) ? `${table.stem}Filter` : filterType(table.base!)
 }
 
-function rowInterface(table: TableModel): StatementStructures {
-  return exportedInterface({
-    name: `${table.stem}Row`,
-    docs: docs(table.comment, `A row of the ${relationName(table)}.`, table.ownership),
-    properties: table.columns
-      .filter((column) => column.may.select)
-      .map((column) => ({
-        name: propertyName(column.property),
-        // Without the privilege decrypt a secret reads as null.
-        type: column.secret ? `${column.read} | null` : orNull(column, column.read),
-        docs: columnDocs(column),
-      })),
-  })
+function shapeStatement(table: TableModel, shape: Shape): StatementStructures[] {
+  return derivedInterface(
+    table,
+    shape,
+    (each) => shapeProperties(each, shape),
+    shapeDocs(table, shape),
+  )
 }
 
-type Property = OptionalKind<PropertySignatureStructure>
+function shapeDocs(table: TableModel, shape: Shape): OptionalKind<JSDocStructure>[] {
+  switch (shape) {
+    case 'Row':
+      return docs(table.comment, `A row of the ${relationName(table)}.`, table.ownership)
+    case 'Insert':
+      return docs(`What an insert into ${name(table)} takes.`)
+    case 'Update':
+      return docs(`What an update of ${name(table)} may set.`)
+  }
+}
 
-function inputInterface(
-  interfaceName: string,
-  description: string,
-  properties: Property[],
-): StatementStructures {
-  return exportedInterface({ name: interfaceName, docs: docs(description), properties })
+function shapeProperties(table: TableModel, shape: Shape): Property[] | null {
+  const { may, columns } = table
+  switch (shape) {
+    case 'Row':
+      return may.select ? columns.filter((column) => column.may.select).map(rowProperty) : null
+    case 'Insert':
+      return may.insert
+        ? columns
+            .filter((column) => column.may.insert)
+            .map((column) => input(column, column.optional))
+        : null
+    case 'Update':
+      return may.update
+        ? columns.filter((column) => column.may.update).map((column) => input(column, true))
+        : null
+  }
+}
+
+function rowProperty(column: ColumnModel): Property {
+  return {
+    name: propertyName(column.property),
+    // Without the privilege decrypt a secret reads as null.
+    type: column.secret ? `${column.read} | null` : orNull(column, column.read),
+    docs: columnDocs(column),
+  }
 }
 
 function input(column: ColumnModel, hasQuestionToken: boolean): Property {
@@ -71,7 +90,7 @@ function filterInterface(table: TableModel): StatementStructures {
   const names = columns.map((column) => literal(column.property)).join(' | ')
   return exportedInterface({
     name: `${table.stem}Filter`,
-    extends: [`Omit<${table.stem}Row, ${names}>`],
+    extends: [`Omit<${shapeType(table, 'Row')}, ${names}>`],
     docs: docs(`What a filter on ${name(table)} compares with.`),
     properties: columns.map((column) => ({
       name: propertyName(column.property),
@@ -83,6 +102,11 @@ function filterInterface(table: TableModel): StatementStructures {
 function filterOf(column: ColumnModel): string {
   if (column.secret) return column.secret.index ? 'Searchable<string>' : 'Incomparable'
   return column.comparable ? column.write : 'Incomparable'
+}
+
+/** On the reach path, rows like the table's are compared like them. */
+function ownFilter(table: TableModel): boolean {
+  return needsFilter(table) && shapeType(table, 'Row') === `${table.stem}Row`
 }
 
 function needsFilter(table: TableModel): boolean {

@@ -13,6 +13,17 @@ export interface TableDefinition {
   readonly primaryKey?: readonly string[]
   /** What `upsert` can land on besides the primary key. */
   readonly uniques?: readonly UniqueDefinition[]
+  /** Its view on the reach path: `db.as(x).reach.<property>`. */
+  readonly reach?: ReachDefinition
+}
+
+export interface ReachDefinition {
+  readonly schema: string
+  readonly name: string
+  /** By property: what may be done with a column there and not here, or the other way about; false: it is not there. */
+  readonly columns?: Readonly<
+    Record<string, false | Partial<Record<'select' | 'insert' | 'update', boolean>>>
+  >
 }
 
 export interface UniqueDefinition {
@@ -39,9 +50,11 @@ export interface ColumnDefinition {
   readonly comparable?: false
   /** Its values are sealed in the database. */
   readonly secret?: SecretDefinition
-  readonly select?: false
-  readonly insert?: false
-  readonly update?: false
+  readonly select?: boolean
+  readonly insert?: boolean
+  readonly update?: boolean
+  /** An upsert leaves it as it is, unless its \`update\` names it. */
+  readonly kept?: boolean
 }
 
 /** How a sealed column is opened and searched; the database says it, in its own expressions. */

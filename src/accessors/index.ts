@@ -1,5 +1,6 @@
 export type {
   ColumnDefinition,
+  ReachDefinition,
   SchemaDefinition,
   SecretDefinition,
   TableDefinition,

@@ -1,7 +1,7 @@
 import { TableAccessor } from './accessor.js'
-import type { SchemaDefinition } from './definition.js'
+import type { SchemaDefinition, TableDefinition } from './definition.js'
 import type { Executor } from './executor.js'
-import { prepareTable, type Table } from './table.js'
+import { prepareReach, prepareTable, type Table } from './table.js'
 
 /**
  * The value a generated file exports as `schema`. `A` carries the accessors, so that
@@ -42,18 +42,35 @@ interface Bound {
   readonly [executor]: Executor
 }
 
+/** The accessors of all tables, with those of the reach path one step further. */
+function accessorPrototype(definition: SchemaDefinition): object {
+  const prototype = tablePrototype(definition.tables, prepareTable)
+  const reached = definition.tables.filter(({ reach }) => reach !== undefined)
+  if (reached.length === 0) return prototype
+  const reach = tablePrototype(reached, prepareReach)
+  return Object.defineProperty(prototype, 'reach', {
+    enumerable: true,
+    get(this: Bound) {
+      return Object.create(reach, { [executor]: { value: this[executor] } }) as object
+    },
+  })
+}
+
 /**
  * A getter per table. Sessions are made for every request and use few of their tables, so nothing
  * is made before it is asked for; a table is prepared once for all sessions.
  */
-function accessorPrototype(definition: SchemaDefinition): object {
+function tablePrototype(
+  tables: readonly TableDefinition[],
+  prepare: (table: TableDefinition) => Table,
+): object {
   const prototype: object = Object.create(null)
-  for (const table of definition.tables) {
+  for (const table of tables) {
     let prepared: Table | undefined
     Object.defineProperty(prototype, table.property, {
       enumerable: true,
       get(this: Bound) {
-        return new TableAccessor((prepared ??= prepareTable(table)), this[executor])
+        return new TableAccessor((prepared ??= prepare(table)), this[executor])
       },
     })
   }

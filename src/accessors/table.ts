@@ -26,6 +26,8 @@ export interface Column {
   readonly comparable: boolean
   readonly insertable: boolean
   readonly updatable: boolean
+  /** An upsert takes it over only where it is told to: whose a row is does not change by the way. */
+  readonly kept: boolean
 }
 
 /** A table ready for use in statements; made once per schema. */
@@ -67,6 +69,36 @@ export function prepareTable(definition: TableDefinition): Table {
   }
 }
 
+/** The same table as the reach path shows it, where secrets stay sealed. */
+export function prepareReach(definition: TableDefinition): Table {
+  const { schema, name, columns: differing = {} } = definition.reach!
+  const columns = definition.columns.flatMap((entry): ColumnDefinition[] => {
+    const property = entry.as ?? entry.name
+    const here = Object.hasOwn(differing, property) ? differing[property]! : {}
+    if (here === false) return []
+    const kept = entry.update === false && here.update === true
+    return [{ ...entry, ...here, kept, ...(entry.secret && { secret: sealed(entry.secret) }) }]
+  })
+  const shown = new Set(
+    columns.flatMap(({ name: column, as, select }) => (select === false ? [] : [as ?? column])),
+  )
+  const usable = (key: readonly string[]): boolean => key.every((property) => shown.has(property))
+  const { primaryKey = [], uniques = [] } = definition
+  return prepareTable({
+    property: `reach.${definition.property}`,
+    schema,
+    name,
+    columns,
+    primaryKey: usable(primaryKey) ? primaryKey : [],
+    uniques: uniques.filter((key) => usable(key.columns)),
+  })
+}
+
+/** Without its blind index: who may not open a secret may not try values on it either. */
+function sealed({ opens, ring, returning }: SecretDefinition): SecretDefinition {
+  return { opens, ring, returning }
+}
+
 function prepareColumn(definition: ColumnDefinition): Column {
   const property = definition.as ?? definition.name
   const sql = quote(definition.name)
@@ -91,6 +123,7 @@ function prepareColumn(definition: ColumnDefinition): Column {
     comparable: definition.comparable ?? true,
     insertable: definition.insert ?? true,
     updatable: definition.update ?? true,
+    kept: definition.kept ?? false,
   }
 }
 

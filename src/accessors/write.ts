@@ -49,7 +49,7 @@ export function upsertStatement(
   const { text, values } = insertInto(table, columns, [row], call)
   const taken = conflict.update
     ? conflict.update.map((name) => updatable(columnOf(table, name, call), call))
-    : columns.filter((column) => column.updatable && !conflict.key.includes(column))
+    : columns.filter((column) => column.updatable && !column.kept && !conflict.key.includes(column))
   const set = taken.map((column) => `${column.sql} = excluded.${column.sql}`)
   if (set.length === 0) set.push(unchanged(table, conflict.key, call))
   // Equal secrets have equal blind indexes; their sealed values differ.

@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import { TenantryError } from '../errors.js'
-import { sameIdentity, type Identity } from '../identity.js'
+import { described, sameIdentity, type Identity } from '../identity.js'
 import { isSubmittable, readArguments, bound } from './arguments.js'
 import type { Runtime } from './call.js'
 import { facade } from './facade.js'
@@ -73,7 +73,7 @@ function differs(mine: Identity, current: Identity | undefined): boolean {
 function changed(mine: Identity): TenantryError {
   return new TenantryError(
     'TN_IDENTITY_CHANGED',
-    `This client was checked out by ${mine.actor} and is now used by somebody else.`,
+    `This client was checked out by ${described(mine)} and is now used by somebody else.`,
     { hint: 'Check out a client inside the `db.run` that uses it.' },
   )
 }

@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { TenantryError } from '../errors.js'
-import { sameIdentity, type Identity } from '../identity.js'
+import { described, sameIdentity, type Identity } from '../identity.js'
 
 /** What the current asynchronous call chain carries. */
 interface Scope {
@@ -43,7 +43,7 @@ export function scopes(): Scopes {
       if (transaction && !sameIdentity(transaction, who)) {
         throw new TenantryError(
           'TN_IDENTITY_CHANGED',
-          `A transaction of ${transaction.actor} is open here; ${who.actor} cannot take part in it.`,
+          `A transaction of ${described(transaction)} is open here; ${described(who)} cannot take part in it.`,
           { hint: 'Finish the transaction first: one transaction has one identity.' },
         )
       }

@@ -14,8 +14,13 @@ import { syncTransport } from './transport-sync.js'
 import { singleCalls } from './unit.js'
 
 export interface AsOptions {
-  /** Whose data is worked on, when it is not the actor's own. The database decides whether it may. */
-  for?: Entity | undefined
+  /**
+   * Whose data is worked on, when it is not the actor's own. The database decides whether it may.
+   *
+   * A list names every link: `db.as(agent(a), { for: [user(u), org(o)] })` is the agent, who acts for
+   * the user, who acts for the organisation, on the organisation's data. At most five act.
+   */
+  for?: Entity | readonly Entity[] | undefined
 }
 
 /** A pool with tenants. */
@@ -69,8 +74,8 @@ export function tenantry<A extends object = object>(
   }
   const { schema, retries } = resolved
   return {
-    as: (actor, { for: principal } = {}) =>
-      sessionOf(singleCalls(runtime, identityOf(actor, principal), retries), schema),
+    as: (actor, { for: actsFor } = {}) =>
+      sessionOf(singleCalls(runtime, identityOf(actor, actsFor), retries), schema),
     run: (who, fn) =>
       runtime.scopes.run(typeof who === 'string' ? identityOf(who) : who.identity, fn),
     pool: poolFacade(runtime, () => runtime.scopes.required(), { followsScope: true }),

@@ -2,7 +2,7 @@ import { createHash, hkdfSync } from 'node:crypto'
 import { decodeProtectedHeader, jwtVerify } from 'jose'
 import { describe, expect, it } from 'vitest'
 import { deriveKeyShare, deriveSigningKey, mintCredential } from '../../src/credential.js'
-import { identityOf } from '../../src/identity.js'
+import { identityOf, type Identity } from '../../src/identity.js'
 
 const SECRET = 'correct horse battery staple, twice over'
 const signing = deriveSigningKey(SECRET)
@@ -55,5 +55,26 @@ describe('mintCredential', () => {
     const token = mintCredential(signing, who, { audience: 'app', expiresAt })
     const { payload } = await jwtVerify(token, signing.key)
     expect(payload).toMatchObject({ sub: 'user:1', act: { sub: 'agent:ü' } })
+  })
+
+  it('nests the links of a chain, who is there outermost', async () => {
+    const expiresAt = Math.floor(Date.now() / 1000) + 60
+    const claimed = async (who: Identity) => {
+      const token = mintCredential(signing, who, { audience: 'app', expiresAt })
+      return (await jwtVerify(token, signing.key)).payload
+    }
+    expect(await claimed(identityOf('agent:1', ['user:1', 'org:1']))).toEqual({
+      sub: 'org:1',
+      act: { sub: 'agent:1', act: { sub: 'user:1' } },
+      aud: 'app',
+      exp: expiresAt,
+    })
+    expect(await claimed(identityOf('user:1', ['agent:1', 'user:1']))).toMatchObject({
+      sub: 'user:1',
+      act: { sub: 'user:1', act: { sub: 'agent:1' } },
+    })
+    expect(await claimed({ actor: 'user:1', via: [], principal: 'user:1' })).not.toHaveProperty(
+      'act',
+    )
   })
 })

@@ -1,7 +1,16 @@
 import fc from 'fast-check'
 import { describe, expect, expectTypeOf, it } from 'vitest'
 import { isTenantryError } from '../../src/errors.js'
-import { identity, identityKey, identityOf, parseEntity, type Entity } from '../../src/identity.js'
+import {
+  anonymous,
+  described,
+  identity,
+  identityKey,
+  identityOf,
+  parseEntity,
+  sameIdentity,
+  type Entity,
+} from '../../src/identity.js'
 
 const invalid = (fn: () => unknown, words: RegExp): void => {
   expect(fn).toThrow(words)
@@ -61,22 +70,87 @@ describe('parseEntity', () => {
   })
 })
 
+describe('identityOf', () => {
+  const [me, bot, org] = ['user:1', 'agent:1', 'org:1'] as const
+
+  it('names who acts, for whom, and by whom in between', () => {
+    expect(identityOf(me)).toEqual({ actor: me, principal: me })
+    expect(identityOf(bot, me)).toEqual({ actor: bot, principal: me })
+    expect(identityOf(bot, [me])).toEqual({ actor: bot, principal: me })
+    expect(identityOf(bot, [me, org])).toEqual({ actor: bot, via: [me], principal: org })
+    expect(described(identityOf(bot, [me, org]))).toBe('agent:1 for user:1 for org:1')
+    expect(described(identityOf(me))).toBe(me)
+  })
+
+  it('leaves out who acts for himself', () => {
+    expect(identityOf(me, [])).toEqual(identityOf(me))
+    expect(identityOf(me, [me])).toEqual(identityOf(me))
+    expect(identityOf(bot, [bot, me, me, org, org])).toEqual(identityOf(bot, [me, org]))
+    // not next to himself, so that this is another chain
+    expect(identityOf(me, [bot, me])).toEqual({ actor: me, via: [bot], principal: me })
+  })
+
+  it('cannot be changed afterwards, nor by the list it was made from', () => {
+    const list: Entity[] = [me, org]
+    const who = identityOf(bot, list)
+    list[0] = 'user:2'
+    expect(who.via).toEqual([me])
+    expect(() => (who.via as Entity[]).push('user:3')).toThrow(TypeError)
+    expect(() => Object.assign(who, { principal: me })).toThrow(TypeError)
+  })
+
+  it('has at most five who act, each of them well-formed', () => {
+    const links = Array.from({ length: 5 }, (_, index): Entity => `user:${index}`)
+    expect(identityOf(bot, links).via).toHaveLength(4)
+    invalid(() => identityOf(bot, [...links, org]), /at most 5 who act; this one has 6/)
+    const wrong: unknown = 'org'
+    invalid(() => identityOf(bot, [me, wrong as Entity, org]), /no colon/)
+    invalid(() => identityOf(bot, [undefined as never, org]), /not undefined/)
+    invalid(() => identityOf(bot, null as never), /not object/)
+  })
+})
+
+describe('anonymous', () => {
+  it('is one entity', () => {
+    expect(anonymous()).toBe('anonymous:anonymous')
+    expectTypeOf(anonymous()).toEqualTypeOf<Entity<'anonymous'>>()
+  })
+})
+
 describe('identityKey', () => {
+  const entity = fc
+    .tuple(fc.constantFrom('user', 'org', 'a'), fc.string({ minLength: 1, maxLength: 8 }))
+    .map(([kind, id]) => `${kind}:${id}` as Entity)
+    .filter((text) => {
+      try {
+        return parseEntity(text).entity === text
+      } catch {
+        return false
+      }
+    })
+
   it('differs for every pair of actor and principal', () => {
-    const entity = fc
-      .tuple(fc.constantFrom('user', 'org', 'a'), fc.string({ minLength: 1, maxLength: 8 }))
-      .map(([kind, id]) => `${kind}:${id}` as Entity)
-      .filter((text) => {
-        try {
-          return parseEntity(text).entity === text
-        } catch {
-          return false
-        }
-      })
     fc.assert(
       fc.property(entity, entity, entity, entity, (a, b, c, d) => {
         const same = a === c && b === d
         return (identityKey(identityOf(a, b)) === identityKey(identityOf(c, d))) === same
+      }),
+    )
+  })
+
+  it('differs for every chain, as sameIdentity does', () => {
+    const chain = fc.array(fc.constantFrom<Entity>('a:1', 'a:2', 'b:1'), {
+      minLength: 1,
+      maxLength: 4,
+    })
+    const links = (list: readonly Entity[]) =>
+      JSON.stringify(list.filter((e, i) => e !== list[i - 1]))
+    fc.assert(
+      fc.property(chain, chain, (a, b) => {
+        const [one, other] = [a, b].map(([actor, ...rest]) => identityOf(actor!, rest))
+        const same = links(a) === links(b)
+        expect(identityKey(one!) === identityKey(other!)).toBe(same)
+        expect(sameIdentity(one!, other!)).toBe(same)
       }),
     )
   })

@@ -220,11 +220,99 @@ export interface VaultAccessor extends
   DeletesById<number> {
 }
 
+/**
+ * A row of the view `reach.letters`.
+ *
+ * Every row of `public.letters` that the identity may reach.
+ */
+export interface LettersReachRow extends Omit<LettersRow, 'body' | 'pin' | 'mail' | 'doc'> {
+}
+
+/** What an update of `reach.letters` may set. */
+export interface LettersReachUpdate extends LettersUpdate {
+  owner_id?: UserId
+}
+
+/**
+ * The calls of the view `reach.letters`.
+ *
+ * Every row of `public.letters` that the identity may reach.
+ */
+export interface LettersReachAccessor extends
+  Reads<LettersReachRow>,
+  ReadsById<LettersReachRow, number>,
+  Inserts<LettersReachRow, LettersInsert>,
+  Upserts<LettersReachRow, LettersInsert, never>,
+  Updates<LettersReachUpdate, LettersReachRow>,
+  UpdatesById<LettersReachRow, LettersReachUpdate, number>,
+  Deletes<LettersReachRow>,
+  DeletesById<number> {
+}
+
+/** What an update of `reach.users` may set. */
+export interface UsersReachUpdate extends UsersUpdate {
+  id?: UserId
+}
+
+/**
+ * The calls of the view `reach.users`.
+ *
+ * Every row of `public.users` that the identity may reach.
+ */
+export interface UsersReachAccessor extends
+  Reads<UsersRow>,
+  ReadsById<UsersRow, UserId>,
+  Inserts<UsersRow, UsersInsert>,
+  Upserts<UsersRow, UsersInsert, never>,
+  Updates<UsersReachUpdate, UsersRow>,
+  UpdatesById<UsersRow, UsersReachUpdate, UserId>,
+  Deletes<UsersRow>,
+  DeletesById<UserId> {
+}
+
+/**
+ * A row of the view `reach.vault`.
+ *
+ * Every row of `public.vault` that the identity may reach.
+ */
+export interface VaultReachRow extends Omit<VaultRow, 'token' | 'pin' | 'email' | 'note' | 'settings' | 'whole' | 'raw'> {
+}
+
+/** What an update of `reach.vault` may set. */
+export interface VaultReachUpdate extends VaultUpdate {
+  owner_id?: UserId
+}
+
+/**
+ * The calls of the view `reach.vault`.
+ *
+ * Every row of `public.vault` that the identity may reach.
+ */
+export interface VaultReachAccessor extends
+  Reads<VaultReachRow>,
+  ReadsById<VaultReachRow, number>,
+  Inserts<VaultReachRow, VaultInsert>,
+  Upserts<VaultReachRow, VaultInsert, never>,
+  Updates<VaultReachUpdate, VaultReachRow>,
+  UpdatesById<VaultReachRow, VaultReachUpdate, number>,
+  Deletes<VaultReachRow>,
+  DeletesById<number> {
+}
+
+/** The tables of a session on the reach path: `db.as(identity).reach.<table>`. */
+export interface ReachAccessors {
+  readonly letters: LettersReachAccessor
+  readonly users: UsersReachAccessor
+  readonly vault: VaultReachAccessor
+}
+
 /** The tables of a session: `db.as(identity).<table>`. */
 export interface Accessors {
   readonly letters: LettersAccessor
   readonly users: UsersAccessor
   readonly vault: VaultAccessor
+  /** Every row that the identity may reach, and not its own alone. */
+  readonly reach: ReachAccessors
 }
 
 /** The table `public.letters`, for Kysely. */
@@ -268,11 +356,51 @@ export interface VaultTable {
   raw: ColumnType<Buffer | null, BytesInput | null, BytesInput | null>
 }
 
+/** The view `reach.letters`, for Kysely. */
+export interface LettersReachTable extends Omit<LettersTable, 'owner_id' | 'body' | 'pin' | 'mail' | 'doc'> {
+  owner_id: ColumnType<UserId, UserId | undefined, UserId>
+  /** Sealed: written plain, and not read on the reach path. */
+  body: ColumnType<never, string | null, string | null>
+  /** Sealed: written plain, and not read on the reach path. */
+  pin: ColumnType<never, string | null, string | null>
+  /** Sealed: written plain, and not read on the reach path. */
+  mail: ColumnType<never, string | null, string | null>
+  /** Sealed: written plain, and not read on the reach path. */
+  doc: ColumnType<never, JsonObject | string | null, JsonObject | string | null>
+}
+
+/** The view `reach.users`, for Kysely. */
+export interface UsersReachTable extends Omit<UsersTable, 'id'> {
+  id: ColumnType<UserId, UserId | undefined, UserId>
+}
+
+/** The view `reach.vault`, for Kysely. */
+export interface VaultReachTable extends Omit<VaultTable, 'owner_id' | 'token' | 'pin' | 'email' | 'note' | 'settings' | 'whole' | 'raw'> {
+  owner_id: ColumnType<UserId, UserId | undefined, UserId>
+  /** Sealed: written plain, and not read on the reach path. */
+  token: ColumnType<never, string, string>
+  /** Sealed: written plain, and not read on the reach path. */
+  pin: ColumnType<never, string | null, string | null>
+  /** Sealed: written plain, and not read on the reach path. */
+  email: ColumnType<never, string | null, string | null>
+  /** Sealed: written plain, and not read on the reach path. */
+  note: ColumnType<never, JsonObject | string | null, JsonObject | string | null>
+  /** Sealed: written plain, and not read on the reach path. */
+  settings: ColumnType<never, JsonObject | string | undefined, JsonObject | string>
+  /** Sealed: written plain, and not read on the reach path. */
+  whole: ColumnType<never, JsonObject | string | null, JsonObject | string | null>
+  /** Sealed: written plain, and not read on the reach path. */
+  raw: ColumnType<never, BytesInput | null, BytesInput | null>
+}
+
 /** The database for `new Kysely<DB>(…)`; depends on nothing. */
 export interface DB {
   letters: LettersTable
   users: UsersTable
   vault: VaultTable
+  'reach.letters': LettersReachTable
+  'reach.users': UsersReachTable
+  'reach.vault': VaultReachTable
 }
 
 /** For `tenantry(pool, { secret, schema })`. */
@@ -292,6 +420,7 @@ export const schema = defineSchema<Accessors, DB>({
         { name: 'doc', encoding: 'json', comparable: false, secret: { opens: 'case when coalesce(t.doc #> \'{z}\', \'null\') <> \'null\' then jsonb_set(case when coalesce(t.doc #> \'{a}\', \'null\') <> \'null\' then jsonb_set(t.doc, \'{a}\', coalesce(tenantry_private.open_text($ring$, case when tenantry_private.shaped(t.doc #>> \'{a}\') is null then (t.doc #> \'{a}\')::text else t.doc #>> \'{a}\' end, \'00000000-0000-4000-8000-000000000004\'::uuid, \'user:\' || t.owner_id::text, int4send(1) || tenantry_private.part(int4send(t.id)), true)::jsonb, \'null\'), false) else t.doc end, \'{z}\', coalesce(tenantry_private.open_text($ring$, t.doc #>> \'{z}\', \'00000000-0000-4000-8000-000000000005\'::uuid, \'user:\' || t.owner_id::text, int4send(1) || tenantry_private.part(int4send(t.id)))::jsonb, \'null\'), false) else case when coalesce(t.doc #> \'{a}\', \'null\') <> \'null\' then jsonb_set(t.doc, \'{a}\', coalesce(tenantry_private.open_text($ring$, case when tenantry_private.shaped(t.doc #>> \'{a}\') is null then (t.doc #> \'{a}\')::text else t.doc #>> \'{a}\' end, \'00000000-0000-4000-8000-000000000004\'::uuid, \'user:\' || t.owner_id::text, int4send(1) || tenantry_private.part(int4send(t.id)), true)::jsonb, \'null\'), false) else t.doc end end', ring: 'tenantry_private.ring(\'user\')', returning: 'tenantry_private.ring_now(\'user\')' } },
       ],
       primaryKey: ['id'],
+      reach: { schema: 'reach', name: 'letters', columns: { owner_id: { update: true }, body: { select: false }, pin: { select: false }, mail: { select: false }, doc: { select: false } } },
     },
     {
       property: 'users',
@@ -302,6 +431,7 @@ export const schema = defineSchema<Accessors, DB>({
         { name: 'name', notNull: true },
       ],
       primaryKey: ['id'],
+      reach: { schema: 'reach', name: 'users', columns: { id: { update: true } } },
     },
     {
       property: 'vault',
@@ -323,6 +453,7 @@ export const schema = defineSchema<Accessors, DB>({
       uniques: [
         { name: 'vault_email', columns: ['owner_id', 'email'] },
       ],
+      reach: { schema: 'reach', name: 'vault', columns: { owner_id: { update: true }, token: { select: false }, pin: { select: false }, email: { select: false }, note: { select: false }, settings: { select: false }, whole: { select: false }, raw: { select: false } } },
     },
   ],
 })

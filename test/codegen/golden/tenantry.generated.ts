@@ -923,6 +923,98 @@ export interface BillingUsersAccessor extends
   ReadsById<BillingUsersRow, UserId> {
 }
 
+/** What an update of `reach.agents` may set. */
+export interface AgentsReachUpdate extends AgentsUpdate {
+  owner_id?: UserId
+}
+
+/**
+ * The calls of the view `reach.agents`.
+ *
+ * Every row of `public.agents` that the identity may reach.
+ */
+export interface AgentsReachAccessor extends
+  Reads<AgentsRow>,
+  ReadsById<AgentsRow, AgentId>,
+  Inserts<AgentsRow, AgentsInsert>,
+  Upserts<AgentsRow, AgentsInsert, 'agents_owner_id_name_key'>,
+  Updates<AgentsReachUpdate, AgentsRow>,
+  UpdatesById<AgentsRow, AgentsReachUpdate, AgentId>,
+  Deletes<AgentsRow>,
+  DeletesById<AgentId> {
+}
+
+/** What an update of `reach.attachments` may set. */
+export interface AttachmentsReachUpdate extends AttachmentsUpdate {
+  user_id?: UserId
+}
+
+/**
+ * The calls of the view `reach.attachments`.
+ *
+ * Every row of `public.attachments` that the identity may reach.
+ */
+export interface AttachmentsReachAccessor extends
+  Reads<AttachmentsRow, AttachmentsFilter>,
+  ReadsById<AttachmentsRow, { readonly memory_id: string; readonly position: number }>,
+  Inserts<AttachmentsRow, AttachmentsInsert>,
+  Upserts<AttachmentsRow, AttachmentsInsert, never>,
+  Updates<AttachmentsReachUpdate, AttachmentsFilter>,
+  UpdatesById<AttachmentsRow, AttachmentsReachUpdate, { readonly memory_id: string; readonly position: number }>,
+  Deletes<AttachmentsFilter>,
+  DeletesById<{ readonly memory_id: string; readonly position: number }> {
+}
+
+/** What an update of `reach.memories` may set. */
+export interface MemoriesReachUpdate extends MemoriesUpdate {
+  user_id?: UserId
+}
+
+/**
+ * The calls of the view `reach.memories`.
+ *
+ * Every row of `public.memories` that the identity may reach.
+ */
+export interface MemoriesReachAccessor extends
+  Reads<MemoriesRow, MemoriesFilter>,
+  ReadsById<MemoriesRow, string>,
+  Inserts<MemoriesRow, MemoriesInsert>,
+  Upserts<MemoriesRow, MemoriesInsert, never>,
+  Updates<MemoriesReachUpdate, MemoriesFilter>,
+  UpdatesById<MemoriesRow, MemoriesReachUpdate, string>,
+  Deletes<MemoriesFilter>,
+  DeletesById<string> {
+}
+
+/** What an update of `reach.invoices` may set. */
+export interface BillingInvoicesReachUpdate extends BillingInvoicesUpdate {
+  org_id?: OrgId
+}
+
+/**
+ * The calls of the view `reach.invoices`.
+ *
+ * Every row of `billing.invoices` that the identity may reach.
+ */
+export interface BillingInvoicesReachAccessor extends
+  Reads<BillingInvoicesRow, BillingInvoicesFilter>,
+  ReadsById<BillingInvoicesRow, { readonly org_id: OrgId; readonly number: number }>,
+  Inserts<BillingInvoicesRow, BillingInvoicesInsert>,
+  Upserts<BillingInvoicesRow, BillingInvoicesInsert, never>,
+  Updates<BillingInvoicesReachUpdate, BillingInvoicesFilter>,
+  UpdatesById<BillingInvoicesRow, BillingInvoicesReachUpdate, { readonly org_id: OrgId; readonly number: number }>,
+  Deletes<BillingInvoicesFilter>,
+  DeletesById<{ readonly org_id: OrgId; readonly number: number }> {
+}
+
+/** The tables of a session on the reach path: `db.as(identity).reach.<table>`. */
+export interface ReachAccessors {
+  readonly agents: AgentsReachAccessor
+  readonly attachments: AttachmentsReachAccessor
+  readonly memories: MemoriesReachAccessor
+  readonly billing_invoices: BillingInvoicesReachAccessor
+}
+
 /** The tables of a session: `db.as(identity).<table>`. */
 export interface Accessors {
   readonly agents: AgentsAccessor
@@ -941,6 +1033,8 @@ export interface Accessors {
   readonly users: UsersAccessor
   readonly billing_invoices: BillingInvoicesAccessor
   readonly billing_users: BillingUsersAccessor
+  /** Every row that the identity may reach, and not its own alone. */
+  readonly reach: ReachAccessors
 }
 
 /** The table `public.agents`, for Kysely. */
@@ -1119,6 +1213,26 @@ export interface BillingUsersTable {
   iban: ColumnType<string | null, never, never>
 }
 
+/** The view `reach.agents`, for Kysely. */
+export interface AgentsReachTable extends Omit<AgentsTable, 'owner_id'> {
+  owner_id: ColumnType<UserId, UserId | undefined, UserId>
+}
+
+/** The view `reach.attachments`, for Kysely. */
+export interface AttachmentsReachTable extends Omit<AttachmentsTable, 'user_id'> {
+  user_id: ColumnType<UserId, UserId | undefined, UserId>
+}
+
+/** The view `reach.memories`, for Kysely. */
+export interface MemoriesReachTable extends Omit<MemoriesTable, 'user_id'> {
+  user_id: ColumnType<UserId, UserId | undefined, UserId>
+}
+
+/** The view `reach.invoices`, for Kysely. */
+export interface BillingInvoicesReachTable extends Omit<BillingInvoicesTable, 'org_id'> {
+  org_id: ColumnType<OrgId, OrgId | undefined, OrgId>
+}
+
 /** The database for `new Kysely<DB>(…)`; depends on nothing. */
 export interface DB {
   agents: AgentsTable
@@ -1136,6 +1250,10 @@ export interface DB {
   users: UsersTable
   'billing.invoices': BillingInvoicesTable
   'billing.users': BillingUsersTable
+  'reach.agents': AgentsReachTable
+  'reach.attachments': AttachmentsReachTable
+  'reach.memories': MemoriesReachTable
+  'reach.invoices': BillingInvoicesReachTable
 }
 
 /** For `tenantry(pool, { secret, schema })`. */
@@ -1157,6 +1275,7 @@ export const schema = defineSchema<Accessors, DB>({
       uniques: [
         { name: 'agents_owner_id_name_key', columns: ['owner_id', 'name'] },
       ],
+      reach: { schema: 'reach', name: 'agents', columns: { owner_id: { update: true } } },
     },
     {
       property: 'attachments',
@@ -1169,6 +1288,7 @@ export const schema = defineSchema<Accessors, DB>({
         { name: 'user_id', notNull: true, update: false },
       ],
       primaryKey: ['memory_id', 'position'],
+      reach: { schema: 'reach', name: 'attachments', columns: { user_id: { update: true } } },
     },
     {
       property: 'audit_trail',
@@ -1228,6 +1348,7 @@ export const schema = defineSchema<Accessors, DB>({
         { name: 'created_at', notNull: true },
       ],
       primaryKey: ['id'],
+      reach: { schema: 'reach', name: 'memories', columns: { user_id: { update: true } } },
     },
     {
       property: 'people',
@@ -1373,6 +1494,7 @@ export const schema = defineSchema<Accessors, DB>({
         { name: 'total', notNull: true },
       ],
       primaryKey: ['org_id', 'number'],
+      reach: { schema: 'reach', name: 'invoices', columns: { org_id: { update: true } } },
     },
     {
       property: 'billing_users',
