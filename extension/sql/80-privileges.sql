@@ -93,7 +93,7 @@ to tenantry_facade;
 grant execute on function
   tenantry_private.is_admin(), tenantry_private.require_admin(text),
   tenantry_private.engine_queries(uuid, text), tenantry_private.job_place(regclass, text), tenantry_private.keep_job_place(regclass, text, text[], bigint),
-  tenantry_private.convert_values(uuid, text, bytea, text[], text[], integer[], text[], bytea[]), tenantry_private.part(bytea),
+  tenantry_private.convert_values(uuid, text, bytea, text[], text[], text[], bytea[]), tenantry_private.part(bytea),
   tenantry_private.note_unopened(uuid, text, integer, text), tenantry_private.forget_unopened(uuid)
 to tenantry_engine;
 
@@ -146,7 +146,7 @@ begin
              'record_reach_view', 'reach_views_to_follow',
              -- keys, shares and plaintexts
              'aes_encrypt', 'aes_decrypt', 'expanded', 'keep_share', 'key_file', 'current_share', 'has_share', 'wrapped', 'unwrapped', 'unlock', 'key_of',
-             'sealing_key', 'sealed_ring', 'ring_content', 'ring_of', 'may_open', 'note_reading', 'seal_bytes', 'open_bytes', 'key_on_ring', 'is_ours', 'is_for',
+             'sealing_key', 'hold_sealing_keys', 'sealed_ring', 'ring_content', 'ring_contents', 'ring_of', 'may_open', 'note_reading', 'seal_bytes', 'open_bytes', 'key_on_ring', 'is_ours', 'is_for',
              'remember_insert', 'inserting_mac', 'inserted_place', 'seal_ring', 'opened_anywhere', 'settle_secret', 'index_key', 'ensure_index_key', 'index_value',
              'imported', 'convert_values', 'note_unopened', 'forget_unopened', 'key_file'])
        and p.proowner = to_regrole('tenantry_owner')

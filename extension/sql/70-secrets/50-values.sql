@@ -40,7 +40,7 @@ comment on function tenantry_private.shaped(text) is 'The bytes that a text stan
 create function tenantry_private.as_text(bytes bytea)
 returns text
 language sql immutable parallel safe
-return 'tn1:' || translate(encode(bytes, 'base64'), E'\n', '');
+return 'tn1:' || replace(encode(bytes, 'base64'), E'\n', '');
 
 comment on function tenantry_private.as_text(bytea) is 'A sealed value as text: tn1: and base64 (RFC 4648).';
 

@@ -60,53 +60,44 @@ begin
             join pg_catalog.pg_attribute a on a.attrelid = secret.relation and a.attnum = k.attnum) c;
   return array[
     format($sql$
-      with locked as (
-        select t.tableoid as rel, t.ctid as place, (%1$s)::text as value, %2$s as copy, (%3$s) collate "C" as owner, %4$s as pk,
-               array[%5$s] as at, row(%8$s) as sort
-          from %6$s t
-         where %1$s is not null%7$s and ($1 is null or (%8$s) > (%9$s))
-         order by %8$s
-         limit $2
-           for no key update of t),
-      numbered as (
-        select l.*, dense_rank() over (order by l.owner) as owner_number, row_number() over (order by l.sort) as row_number
-          from locked l)
-      select array_agg(n.rel), array_agg(n.place), array_agg(n.value), array_agg(n.copy), array_agg(n.owner_number::integer),
-             array_agg(distinct n.owner), array_agg(n.pk), (select l.at from numbered l order by l.row_number desc limit 1)
-        from numbered n $sql$,
+      select array_agg(l.rel), array_agg(l.place), array_agg(l.value), array_agg(l.copy), array_agg(l.owner), array_agg(l.pk)
+        from (select t.tableoid as rel, t.ctid as place, (%1$s)::text as value, %2$s as copy, (%3$s) collate "C" as owner, %4$s as pk
+                from %5$s t
+               where %1$s is not null%6$s and ($1 is null or (%7$s) > (%8$s))
+               order by %7$s
+               limit $2
+                 for no key update of t) l $sql$,
       value, coalesce(tenantry_private.format_with('(t.%I)::text', secret.plain_column), 'null::text'),
-      tenantry_private.owner_expression(declaration, 't'), tenantry_private.key_expression(secret.relation, 't'), keys, secret.relation,
+      tenantry_private.owner_expression(declaration, 't'), tenantry_private.key_expression(secret.relation, 't'), secret.relation,
       case when secret.path <> '{}' then format(' and %s <> ''null''', value) else '' end, sort, after),
+    format('select array[%s] from %s t where t.tableoid = $1 and t.ctid = $2', keys, secret.relation),
+    -- Of a plaintext that is sealed now, the copy comes from the row itself; a value that stays has one, if any.
     format($sql$
       update %1$s t
          set %2$I = %3$s%4$s%5$s
-        from unnest($1::oid[], $2::tid[], $3::text[], $4::text[], $5::bytea[]) as u (rel, place, value, copy, blind)
+        from unnest($1::oid[], $2::tid[], $3::text[], $4::bytea[]) as u (rel, place, value, blind)
        where t.ctid = u.place and t.tableoid = u.rel and u.value is not null $sql$,
       secret.relation, secret.column_name, assigned,
-      coalesce(tenantry_private.format_with(', %I = u.copy::%s', secret.plain_column,
-        format_type(tenantry_private.column_type(secret.relation, secret.plain_column), null)), ''),
-      coalesce(tenantry_private.format_with(', %1$I = %2$s', secret.index_column, case mode when 'open' then 'null' when 'reseal' then 't.' || quote_ident(secret.index_column) else 'u.blind' end), '')),
-    format($sql$
-      select array_agg(concat_ws(' and ', %s) order by u.position)
-        from unnest($1::oid[], $2::tid[]) with ordinality as u (rel, place, position)
-        join %s t on t.ctid = u.place and t.tableoid = u.rel $sql$,
-      named, secret.relation)];
+      coalesce(tenantry_private.format_with(case mode when 'fill' then ', %1$I = case when u.value <> (%2$s)::text collate "C" then (%2$s)::text::%3$s else t.%1$I end' when 'open' then ', %1$I = null' end,
+        secret.plain_column, value, format_type(tenantry_private.column_type(secret.relation, secret.plain_column), null)), ''),
+      coalesce(tenantry_private.format_with(case mode when 'fill' then ', %1$I = u.blind' when 'open' then ', %1$I = null' end, secret.index_column), '')),
+    format('select concat_ws('' and '', %s) from %s t where t.tableoid = $1 and t.ctid = $2', named, secret.relation)];
 end
 $$;
 
-comment on function tenantry_private.engine_queries(uuid, text) is 'How a batch is read, how it is written, and how its rows are called.';
+comment on function tenantry_private.engine_queries(uuid, text) is 'How a batch is read, where it ends, how it is written, and how a row is called.';
 
 create type tenantry_private.converted as (
-  value    text,
-  copy     text,
-  blind    bytea,
-  unopened integer
+  given    text[],
+  blind    bytea[],
+  changed  integer,
+  unopened integer[]
 );
 
-comment on type tenantry_private.converted is 'What becomes of a value.';
-comment on column tenantry_private.converted.value is 'The new value as text; null where it stays.';
-comment on column tenantry_private.converted.copy is 'The copy beside it.';
-comment on column tenantry_private.converted.blind is 'Its blind index.';
+comment on type tenantry_private.converted is 'What becomes of the values of a batch.';
+comment on column tenantry_private.converted.given is 'The new values as text; null where one stays.';
+comment on column tenantry_private.converted.blind is 'Their blind indexes.';
+comment on column tenantry_private.converted.changed is 'How many new values there are.';
 comment on column tenantry_private.converted.unopened is 'Of a value that does not open and is left as it is: the key that it names, or 0 where this database has not sealed it.';
 
 create function tenantry_private.imported(import_with regprocedure, value text)
@@ -124,21 +115,113 @@ $$;
 
 comment on function tenantry_private.imported(regprocedure, text) is 'What a supplied function makes of a value that the application had encrypted itself.';
 
+-- sealing_key() for many entities at once: what is the same for all of them is asked for once.
+create function tenantry_private.hold_sealing_keys(labels text[], keys tenantry_private.unlocked_key[], leave_gone boolean)
+returns integer
+language plpgsql volatile
+as $$
+#print_strict_params off
+declare
+  held     text[];
+  missing  text[];
+  serials  bigint[];
+  versions integer[];
+  wrapping tenantry_private.unlocked_key;
+  secret   bytea;
+  made     bytea[] := '{}';
+  label    text;
+  ignored  integer;
+begin
+  select array_agg(k.label)
+    into held
+    from (select l.label
+            from unnest(labels) as l (label)
+            join tenantry_private.entities e on e.kind = tenantry_private.kind_of(l.label) and e.id = tenantry_private.id_of(l.label) and e.gone_at is null
+            join tenantry_private.data_keys k on k.kind = e.kind and k.id = e.id and k.serial = e.serial and k.superseded_at is null and k.wrapped is not null
+           order by k.number
+             for key share of k) k;
+  if cardinality(held) = cardinality(labels) then
+    return 0;
+  end if;
+  select array_agg(l.label), array_agg(e.serial),
+         array_agg((select coalesce(max(k.version), 0) + 1 from tenantry_private.data_keys k where k.kind = e.kind and k.id = e.id and k.serial = e.serial))
+    into missing, serials, versions
+    from (select unnest(labels) except select unnest(held)) as l (label)
+    join tenantry_private.entities e on e.kind = tenantry_private.kind_of(l.label) and e.id = tenantry_private.id_of(l.label) and e.gone_at is null;
+  if missing is not null then
+    wrapping := tenantry_private.key_of(keys, null);
+    perform tenantry_private.hold_master_key(wrapping.master_key);
+    for position in 1 .. cardinality(missing) loop
+      secret := tenantry_private.random_bytes(32);
+      made[position] := tenantry_private.wrapped(missing[position] || '#' || serials[position] || '#' || versions[position], secret, wrapping);
+    end loop;
+    with fresh as (
+      insert into tenantry_private.data_keys (kind, id, serial, version, master_key, wrapped)
+      select tenantry_private.kind_of(m.label), tenantry_private.id_of(m.label), m.serial, m.version, wrapping.master_key, m.wrapped
+        from unnest(missing, serials, versions, made) as m (label, serial, version, wrapped)
+          on conflict do nothing
+      returning kind || ':' || id as label)
+    select held || array_agg(f.label) into held from fresh f;
+  end if;
+  -- What others are changing at this moment, and what there is no entity of.
+  for label in select unnest(labels) except select unnest(held) loop
+    continue when leave_gone and not exists (
+      select
+        from tenantry_private.entities e
+       where e.kind = tenantry_private.kind_of(label) and e.id = tenantry_private.id_of(label) and e.gone_at is null);
+    ignored := (tenantry_private.sealing_key(tenantry_private.kind_of(label), tenantry_private.id_of(label), keys)).number;
+  end loop;
+  return coalesce(cardinality(missing), 0);
+end
+$$;
+
+comment on function tenantry_private.hold_sealing_keys(text[], tenantry_private.unlocked_key[], boolean) is 'Sees to it that each of some entities has a key that seals, and keeps it; how many were missing. leave_gone: or is not there any more. Errors: TN005, TN009, 40001.';
+
+create function tenantry_private.ring_contents(labels text[], keys tenantry_private.unlocked_key[])
+returns bytea[]
+language plpgsql stable
+as $$
+#print_strict_params off
+declare
+  tag_key  constant bytea := (select t.secret from tenantry_private.tag_keys t);
+  shredded constant bytea := decode(repeat('00', 32), 'hex');
+  contents bytea[] := array_fill(tag_key, array[cardinality(labels)]);
+  key      record;
+begin
+  for key in
+    select l.place, k.number, k.master_key, k.wrapped, l.label || '#' || k.serial || '#' || k.version as label
+      from unnest(labels) with ordinality as l (label, place)
+      join tenantry_private.entities e on e.kind = tenantry_private.kind_of(l.label) and e.id = tenantry_private.id_of(l.label) and e.gone_at is null
+      join tenantry_private.data_keys k on k.kind = e.kind and k.id = e.id and k.serial = e.serial and k.retired_at is null
+     order by k.version desc
+  loop
+    contents[key.place] := contents[key.place] || int4send(key.number)
+      || case when key.wrapped is null then shredded else tenantry_private.unwrapped(key.label, key.wrapped, tenantry_private.key_of(keys, key.master_key)) end;
+  end loop;
+  return contents;
+end
+$$;
+
+comment on function tenantry_private.ring_contents(text[], tenantry_private.unlocked_key[]) is 'ring_content() of some entities. Errors: TN005, TN006.';
+
+-- Many rows go through this, so it does by itself, with what an owner's values have in common made once, what seal_bytes()
+-- does for one.
 create function tenantry_private.convert_values(
   secret_column uuid,
   mode          text,
   key_share     bytea,
   given         text[],
   copies        text[],
-  owner_numbers integer[],
   owners        text[],
   pks           bytea[]
 )
-returns tenantry_private.converted[]
+returns tenantry_private.converted
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 set bytea_output = hex
 set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
 set debug_print_parse = off
 set debug_print_rewritten = off
 set debug_print_plan = off
@@ -147,26 +230,42 @@ as $$
 declare
   secret    tenantry_private.encrypted_columns;
   keys      constant tenantry_private.unlocked_key[] := tenantry_private.unlock(coalesce(key_share, tenantry_private.current_share()));
+  shredded  constant bytea   := decode(repeat('00', 32), 'hex');
+  filling   constant boolean := mode = 'fill';
+  resealing constant boolean := mode = 'reseal';
   blind_key bytea;
   index_row tenantry_private.index_keys;
+  labels    text[];
+  contents  bytea[];
   content   bytea;
   tag_key   bytea;
-  newest    integer;
+  newest    bytea;
+  head      bytea;
+  origin    bytea;
+  bound     bytea;
   data_key  bytea;
-  owner     integer := 0;
   quoted    boolean;
+  binary_   boolean;
   bytes     bytea;
   plain     bytea;
+  salts     bytea;
+  iv        bytea;
   sealed    boolean;
-  result    tenantry_private.converted;
-  results   tenantry_private.converted[] := '{}';
-  ignored   text;
+  simple    boolean;
+  seal_key  bytea;
+  value     text;
   label     text;
+  values_   text[]    := '{}';
+  blinds    bytea[]   := '{}';
+  unopened  integer[] := '{}';
+  ignored   integer;
 begin
-  secret := (select c from tenantry_private.encrypted_columns c where c.column_id = secret_column);
-  quoted := secret.data_type in ('json', 'jsonb');
+  secret  := (select c from tenantry_private.encrypted_columns c where c.column_id = secret_column);
+  quoted  := secret.data_type in ('json', 'jsonb');
+  binary_ := secret.data_type = 'bytea';
   tag_key := (select t.secret from tenantry_private.tag_keys t);
-  if secret.index_column is not null and mode = 'fill' then
+  simple  := filling and not quoted and not binary_ and secret.import_with is null and secret.index_column is null;
+  if secret.index_column is not null and filling then
     index_row := (select i from tenantry_private.index_keys i where i.column_id = secret_column);
     if index_row.column_id is null then
       blind_key := tenantry_private.random_bytes(32);
@@ -179,134 +278,124 @@ begin
     blind_key := tenantry_private.unwrapped('index:' || secret_column, index_row.wrapped, tenantry_private.key_of(keys, index_row.master_key));
   end if;
 
+  labels := (select array_agg(o.owner order by o.owner) from (select distinct unnest(owners) collate "C" as owner) o);
+  if filling or resealing then
+    -- Rows whose owner is gone: their keys are not on the ring, so none of their values opens.
+    ignored := tenantry_private.hold_sealing_keys(labels, keys, leave_gone => resealing);
+    salts   := (select string_agg(tenantry_private.random_bytes(1024), '') from generate_series(1, cardinality(given) / 128 + 1));
+  end if;
+  contents := tenantry_private.ring_contents(labels, keys);
+
   for position in 1 .. cardinality(given) loop
-    if owner_numbers[position] <> owner then
-      owner := owner_numbers[position];
-      label := owners[owner];
-      if mode = 'fill' then
-        ignored := (tenantry_private.sealing_key(tenantry_private.kind_of(label), tenantry_private.id_of(label), keys)).number;
-      elsif mode = 'reseal' then
-        begin
-          ignored := (tenantry_private.sealing_key(tenantry_private.kind_of(label), tenantry_private.id_of(label), keys)).number;
-        exception
-          when sqlstate 'TN009' then
-            -- Rows whose owner is gone: their keys are not on the ring, so none of their values opens.
-            null;
-        end;
-      end if;
-      content := tenantry_private.ring_content(label, keys);
-      newest  := case when octet_length(content) > 32 then ('x' || encode(substr(content, 33, 4), 'hex'))::bit(32)::integer end;
+    if owners[position] is distinct from label then
+      label    := owners[position];
+      content  := contents[array_position(labels, label)];
+      newest   := substr(content, 33, 4);
+      seal_key := substr(content, 37, 32);
+      head     := E'\\x01'::bytea || newest;
+      origin   := E'\\x74656e616e7472792f76312f6f726967696e'::bytea || head;
+      bound    := tenantry_private.bound_bytes(secret_column, head, label, ''::bytea);
+    end if;
+    -- The usual case in as few expressions as it takes: each costs as much as a hash.
+    if simple and tenantry_private.shaped(given[position]) is null then
+      iv    := substr(salts, 8 * position - 7, 8)
+               || substr(tenantry_private.hmac_sha256(origin || substr(salts, 8 * position - 7, 8), tag_key), 1, 8);
+      bytes := iv || tenantry_private.aes_encrypt(convert_to(given[position], 'UTF8'), seal_key, iv);
+      values_[position] := tenantry_private.as_text(head || bytes || tenantry_private.hmac_sha256(bound || pks[position] || bytes, tag_key));
+      continue;
     end if;
     bytes := case
-      when secret.data_type = 'bytea' then tenantry_private.shaped(given[position]::bytea)
+      when binary_ then tenantry_private.shaped(given[position]::bytea)
       when quoted then tenantry_private.shaped(trim(both '"' from given[position]))
       else tenantry_private.shaped(given[position]) end;
-    result.value := null;
-    result.copy  := copies[position];
-    result.blind := null;
-    result.unopened := null;
-    sealed := coalesce(tenantry_private.is_for(bytes, tag_key, secret_column, label, pks[position]), false);
+    sealed  := bytes is not null and coalesce(tenantry_private.is_for(bytes, tag_key, secret_column, label, pks[position]), false);
+    plain   := null;
+    value   := null;
+    if not sealed and not resealing and bytes is not null and tenantry_private.is_ours(bytes, tag_key) then
+      perform tenantry_private.refuse_value();
+    end if;
 
-    if mode = 'fill' then
+    if filling then
       if not sealed then
-        if tenantry_private.is_ours(bytes, tag_key) then
-          perform tenantry_private.refuse_value();
-        end if;
-        result.copy := given[position];
         plain := case
-          when secret.import_with is not null and secret.data_type = 'bytea' then decode(substr(tenantry_private.imported(secret.import_with, given[position]), 3), 'hex')
-          when secret.import_with is not null and quoted and left(given[position], 1) = '"'
+          when secret.import_with is null and binary_ then given[position]::bytea
+          when secret.import_with is null then convert_to(given[position], 'UTF8')
+          when binary_ then decode(substr(tenantry_private.imported(secret.import_with, given[position]), 3), 'hex')
+          when quoted and left(given[position], 1) = '"'
             then convert_to(to_jsonb(tenantry_private.imported(secret.import_with, given[position]::jsonb #>> '{}'))::text, 'UTF8')
-          when secret.import_with is not null then convert_to(tenantry_private.imported(secret.import_with, given[position]), 'UTF8')
-          when secret.data_type = 'bytea' then given[position]::bytea
-          else convert_to(given[position], 'UTF8') end;
+          else convert_to(tenantry_private.imported(secret.import_with, given[position]), 'UTF8') end;
         if plain is null then
-          perform tenantry_private.refuse(format('the import function gives NULL for the value of %s', owners[owner]),
+          perform tenantry_private.refuse(format('the import function gives NULL for the value of %s', label),
             'It must open every value that is there, or raise an error that says what is wrong.');
         end if;
-        bytes := tenantry_private.seal_bytes(plain, newest, substr(content, 37, 32), tag_key, secret_column, label, pks[position]);
-      elsif result.copy is null and secret.index_column is null then
-        results[position] := result;
-        continue;
+      elsif copies[position] is not null or blind_key is not null then
+        plain := case when blind_key is not null
+          then tenantry_private.open_bytes(bytes, tenantry_private.key_on_ring(content, substr(bytes, 2, 4)), tag_key, secret_column, label, pks[position]) end;
+        value := given[position];
       end if;
       if blind_key is not null then
-        plain := coalesce(plain, tenantry_private.open_bytes(bytes, tenantry_private.key_on_ring(content, substr(bytes, 2, 4)), tag_key, secret_column, label, pks[position]));
-        result.blind := tenantry_private.hmac_sha256(plain, blind_key);
+        blinds[position] := tenantry_private.hmac_sha256(plain, blind_key);
       end if;
-    elsif mode = 'reseal' then
+    elsif resealing then
       data_key := case when sealed then tenantry_private.key_on_ring(content, substr(bytes, 2, 4)) end;
       if data_key is null then
-        result.unopened := case when tenantry_private.is_ours(bytes, tag_key) then ('x' || encode(substr(bytes, 2, 4), 'hex'))::bit(32)::integer else 0 end;
-        bytes := null;
-      elsif substr(bytes, 2, 4) <> int4send(newest) then
-        -- A shredded value stays as it is: nobody can open it any more.
-        if data_key <> decode(repeat('00', 32), 'hex') then
-          plain := tenantry_private.open_bytes(bytes, data_key, tag_key, secret_column, label, pks[position]);
-          bytes := tenantry_private.seal_bytes(plain, newest, substr(content, 37, 32), tag_key, secret_column, label, pks[position]);
-        else
-          bytes := null;
-        end if;
-      else
-        bytes := null;
+        unopened[position] := case when tenantry_private.is_ours(bytes, tag_key) then ('x' || encode(substr(bytes, 2, 4), 'hex'))::bit(32)::integer else 0 end;
+      -- A shredded value stays as it is: nobody can open it any more.
+      elsif substr(bytes, 2, 4) <> newest and data_key <> shredded then
+        plain := tenantry_private.open_bytes(bytes, data_key, tag_key, secret_column, label, pks[position]);
       end if;
+    elsif not sealed then
+      -- In verify that is a difference, in open it is done already.
+      value := case when mode = 'verify' then 'plain' end;
     else
-      if not sealed then
-        if tenantry_private.is_ours(bytes, tag_key) then
-          perform tenantry_private.refuse_value();
-        end if;
-        -- Not sealed: in verify that is a difference, in open it is done already.
-        result.value := case when mode = 'verify' then 'plain' end;
-        results[position] := result;
-        continue;
-      end if;
       data_key := tenantry_private.key_on_ring(content, substr(bytes, 2, 4));
       if data_key is null then
         perform tenantry_private.refuse_value();
       end if;
-      plain := case when data_key <> decode(repeat('00', 32), 'hex')
-                    then tenantry_private.open_bytes(bytes, data_key, tag_key, secret_column, label, pks[position]) end;
+      plain := case when data_key <> shredded then tenantry_private.open_bytes(bytes, data_key, tag_key, secret_column, label, pks[position]) end;
       if mode = 'open' then
         -- The copy is what stood there before, which matters where values were imported.
-        result.value := case
+        value := case
           when copies[position] is not null then copies[position]
-          when secret.data_type = 'bytea' then coalesce(plain, bytes)::text
+          when binary_ then coalesce(plain, bytes)::text
           when plain is null then given[position]
           else convert_from(plain, 'UTF8') end;
-        result.copy := null;
       else
-        result.value := case
+        value := case
           when plain is null then 'unreadable'
           when copies[position] is null then null
           when secret.import_with is null
-               and plain is distinct from case when secret.data_type = 'bytea' then copies[position]::bytea else convert_to(copies[position], 'UTF8') end
+               and plain is distinct from case when binary_ then copies[position]::bytea else convert_to(copies[position], 'UTF8') end
             then 'different'
           when secret.import_with is not null
                and plain is distinct from case
                      when quoted and left(copies[position], 1) = '"'
                        then convert_to(to_jsonb(tenantry_private.imported(secret.import_with, copies[position]::jsonb #>> '{}'))::text, 'UTF8')
-                     when secret.data_type = 'bytea' then decode(substr(tenantry_private.imported(secret.import_with, copies[position]), 3), 'hex')
+                     when binary_ then decode(substr(tenantry_private.imported(secret.import_with, copies[position]), 3), 'hex')
                      else convert_to(tenantry_private.imported(secret.import_with, copies[position]), 'UTF8') end
                and plain is distinct from convert_to(copies[position], 'UTF8')
             then 'different' end;
       end if;
-      results[position] := result;
-      plain := null;
-      continue;
     end if;
-    result.value := case
-      when bytes is null then null
-      when secret.data_type = 'bytea' then bytes::text
-      when quoted then to_json(tenantry_private.as_text(bytes))::text
-      else tenantry_private.as_text(bytes) end;
-    results[position] := result;
-    plain := null;
+
+    if plain is not null and (resealing or filling and not sealed) then
+      iv    := substr(salts, 8 * position - 7, 8);
+      iv    := iv || substr(tenantry_private.hmac_sha256(origin || iv, tag_key), 1, 8);
+      bytes := iv || tenantry_private.aes_encrypt(plain, seal_key, iv);
+      bytes := head || bytes || tenantry_private.hmac_sha256(bound || pks[position] || bytes, tag_key);
+      value := case
+        when binary_ then bytes::text
+        when quoted then '"' || tenantry_private.as_text(bytes) || '"'
+        else tenantry_private.as_text(bytes) end;
+    end if;
+    values_[position] := value;
   end loop;
-  return results;
+  return row(values_, blinds, cardinality(array_remove(values_, null)), unopened)::tenantry_private.converted;
 end
 $$;
 
-comment on function tenantry_private.convert_values(uuid, text, bytea, text[], text[], integer[], text[], bytea[]) is
-  'Turns the values of a batch into what they become. Rows come in the order of their owners. Errors: TN005, TN006, TN009, TN011.';
+comment on function tenantry_private.convert_values(uuid, text, bytea, text[], text[], text[], bytea[]) is
+  'Turns the values of a batch into what they become. Errors: TN005, TN006, TN009, TN011.';
 
 create function tenantry_private.job_place(target regclass, working text)
 returns tenantry_private.engine_jobs
@@ -405,6 +494,9 @@ set search_path = pg_catalog, pg_temp
 set bytea_output = hex
 set datestyle = 'ISO, YMD'
 set timezone = 'UTC'
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
 set debug_print_parse = off
 set debug_print_rewritten = off
 set debug_print_plan = off
@@ -415,43 +507,37 @@ declare
   working constant text   := mode || ' ' || secret_column;
   queries constant text[] := tenantry_private.engine_queries(secret_column, mode);
   place   constant tenantry_private.engine_jobs := tenantry_private.job_place(target, working);
-  rels          oid[];
-  places        tid[];
-  given         text[];
-  copies        text[];
-  owner_numbers integer[];
-  owners        text[];
-  pks           bytea[];
-  last          text[];
-  results       tenantry_private.converted[];
-  values_       text[] := '{}';
-  changed       bigint := 0;
-  named         text[];
+  rels    oid[];
+  places  tid[];
+  given   text[];
+  copies  text[];
+  owners  text[];
+  pks     bytea[];
+  last    text[];
+  result  tenantry_private.converted;
+  named   text;
 begin
   perform tenantry_private.require_admin('run batches');
   if mode = 'reseal' and place.after is null then
     perform tenantry_private.forget_unopened(secret_column);
   end if;
-  execute queries[1] into rels, places, given, copies, owner_numbers, owners, pks, last using place.after, batch_size;
+  execute queries[1] into rels, places, given, copies, owners, pks using place.after, batch_size;
   if places is null then
     return array[0, 0];
   end if;
-  results := tenantry_private.convert_values(secret_column, mode, key_share, given, copies, owner_numbers, owners, pks);
-  for position in 1 .. cardinality(places) loop
-    values_[position] := (results[position]).value;
-    copies[position]  := (results[position]).copy;
-    pks[position]     := (results[position]).blind;
-    changed := changed + (values_[position] is not null)::integer;
-    if (results[position]).unopened is not null then
-      execute queries[3] into named using rels[position:position], places[position:position];
-      perform tenantry_private.note_unopened(secret_column, owners[owner_numbers[position]], (results[position]).unopened, named[1]);
+  execute queries[2] into last using rels[cardinality(places)], places[cardinality(places)];
+  result := tenantry_private.convert_values(secret_column, mode, key_share, given, copies, owners, pks);
+  for position in coalesce(array_lower(result.unopened, 1), 1) .. coalesce(array_upper(result.unopened, 1), 0) loop
+    if result.unopened[position] is not null then
+      execute queries[4] into named using rels[position], places[position];
+      perform tenantry_private.note_unopened(secret_column, owners[position], result.unopened[position], named);
     end if;
   end loop;
-  if mode <> 'verify' and changed > 0 then
-    execute queries[2] using rels, places, values_, copies, pks;
+  if mode <> 'verify' and result.changed > 0 then
+    execute queries[3] using rels, places, result.given, result.blind;
   end if;
   perform tenantry_private.keep_job_place(target, working, last, cardinality(places));
-  return array[cardinality(places), changed];
+  return array[cardinality(places), result.changed];
 end
 $$;
 
