@@ -249,7 +249,11 @@ describe('check()', () => {
       await work(
         client,
         async () =>
-          (await client.query<Finding>(`select * from tenantry.check('info') where code <> 'audit_head'`)).rows,
+          (
+            await client.query<Finding>(
+              `select * from tenantry.check('info') where code <> 'audit_head'`,
+            )
+          ).rows,
       )
     } finally {
       await client.query('rollback')
@@ -277,7 +281,9 @@ describe('check()', () => {
         alter table tasks disable row level security`)
       const codes = async (minimum = '') =>
         (
-          await client.query<Finding>(`select * from tenantry.check(${minimum}) where code <> 'audit_head'`)
+          await client.query<Finding>(
+            `select * from tenantry.check(${minimum}) where code <> 'audit_head'`,
+          )
         ).rows.map(short)
       const critical = ['critical row_security_off']
       const warning = [...critical, 'warning table_undeclared']

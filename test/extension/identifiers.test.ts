@@ -237,9 +237,9 @@ async function provesFixes(on: Stage, run: Run) {
 async function fixesOf(run: Run, client: pg.Client) {
   const { notes, rooms, schema, column } = run
   const findings = async () =>
-    (await client.query<Finding>(`select * from tenantry.check('info') where code <> 'audit_head'`)).rows.filter(
-      ({ code }) => !expected.includes(code),
-    )
+    (
+      await client.query<Finding>(`select * from tenantry.check('info') where code <> 'audit_head'`)
+    ).rows.filter(({ code }) => !expected.includes(code))
   const fixes = async (given: string, code: string) => {
     await client.query('begin')
     try {

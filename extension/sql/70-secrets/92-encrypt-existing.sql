@@ -305,6 +305,33 @@ $$;
 
 comment on function tenantry_private.refuse_differing(regclass, name, bigint) is 'Refuses to go on where values differ from their copies. Error: TN011.';
 
+-- Rewriting keeps dead rows that a snapshot of this database could still see: another session's, or autovacuum's. Whoever
+-- may not look at other sessions waits for none.
+create function tenantry_private.await_snapshots(target regclass)
+returns void
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  for attempt in 1 .. 200 loop
+    if not exists (
+         select
+           from pg_stat_activity a
+           join pg_stat_activity own on own.pid = pg_backend_pid()
+          where a.datid = own.datid and a.pid <> own.pid
+            and age(a.backend_xmin) > age(own.backend_xmin)) then
+      return;
+    end if;
+    perform pg_stat_clear_snapshot();
+    perform pg_sleep(0.1);
+  end loop;
+  raise warning 'transactions that began earlier may still see the plaintexts of %, so their dead rows stay for now', target
+    using hint = format('When they have ended, run: vacuum full %s; to find them: select pid, xact_start, query from pg_stat_activity where backend_xmin is not null;', target);
+end
+$$;
+
+comment on function tenantry_private.await_snapshots(regclass) is 'Waits up to 20 seconds for snapshots of this database that are older than this transaction''s, and warns if some stay.';
+
 create function tenantry_private.scrub(target regclass, secret_column uuid)
 returns void
 language plpgsql volatile
@@ -326,6 +353,7 @@ begin
   end loop;
   -- Rewrites heap and TOAST without dead rows and dropped columns, and every index; of a partitioned table in its partitions,
   -- where the rows are.
+  perform tenantry_private.await_snapshots(target);
   for part in
     select tree.relation, i.relname as index, x.indisclustered as clustered
       from tenantry_private.relation_tree(target) tree
