@@ -6,7 +6,7 @@ export type TenantryErrorCode =
   | 'TN001' // no context
   | 'TN002' // context invalid
   | 'TN003' // context expired
-  | 'TN004' // may not act for
+  | 'TN004' // may not act for, or not delegate or revoke
   | 'TN005' // key share missing, wrong or short
   | 'TN006' // sealed value cannot be opened
   | 'TN008' // credential refused

@@ -65,32 +65,40 @@ const concealed = `
 
 const none = `select json_build_array()`
 
-const may = (columns: string): string => `case when $2::text is not null then json_build_object(
-                          ${columns}) end`
+/** What the role was given by an ACL. */
+const given = (acl: string): string => `
+        select acl.privilege_type
+        from aclexplode(${acl}) as acl
+        where acl.grantee = 0 or pg_has_role($2::text, acl.grantee, 'USAGE')`
 
 /**
  * The view of table \`t\` on the reach path, found by what it reads, since either may be renamed. An
- * installation from before that path has neither the schema nor the role.
+ * installation from before that path has neither the schema nor the role. Every ALTER TABLE makes the
+ * view anew, and has_table_privilege() would not know one that this snapshot still has.
  */
 const reach = `(
       select json_build_object(
                'schema', vn.nspname,
                'name',   v.relname,
-               'privileges', ${may(`'usage', has_schema_privilege($2::text, vn.oid, 'USAGE'),
-                          'delete', has_table_privilege($2::text, v.oid, 'DELETE')`)},
+               'privileges', case when $2::text is not null then json_build_object(
+                               'usage',  has_schema_privilege($2::text, vn.oid, 'USAGE'),
+                               'delete', 'DELETE' in (${given('v.relacl')})) end,
                'columns', (
                  select coalesce(json_agg(json_build_object(
-                          'name', va.attname,
-                          'privileges', ${may(
-                            ['SELECT', 'INSERT', 'UPDATE']
-                              .map(
-                                (name) => `'${name.toLowerCase()}', has_column_privilege(
-                                       $2::text, v.oid, va.attnum, '${name}')`,
-                              )
-                              .join(',\n                          '),
-                          )}
+                          'name',       va.attname,
+                          'privileges', case when $2::text is not null then json_build_object(
+                                          ${['SELECT', 'INSERT', 'UPDATE']
+                                            .map(
+                                              (name) =>
+                                                `'${name.toLowerCase()}', '${name}' = any (p.names)`,
+                                            )
+                                            .join(', ')}) end
                         ) order by va.attnum), '[]')
                  from pg_attribute as va
+                 cross join lateral (
+                   select array(${given('v.relacl')}
+                        union${given('va.attacl')}) as names
+                 ) as p
                  where va.attrelid = v.oid and va.attnum > 0 and not va.attisdropped))
       from pg_class as v
       join pg_namespace as vn on vn.oid = v.relnamespace

@@ -8,7 +8,7 @@ it('the types of generated code are compiled, strictly, by every build', () => {
   const file = join(root, 'tsconfig.json')
   const { config } = ts.readConfigFile(file, (name) => ts.sys.readFile(name))
   const { fileNames, options } = ts.parseJsonConfigFileContent(config, ts.sys, root)
-  for (const name of ['types.ts', 'secret-types.ts']) {
+  for (const name of ['types.ts', 'secret-types.ts', 'reach-types.ts']) {
     expect(fileNames).toContain(join(import.meta.dirname, name))
   }
   expect(options).toMatchObject({ strict: true, exactOptionalPropertyTypes: true })
