@@ -11,21 +11,31 @@ comment on table tenantry_private.reach_views is 'Views of the reach path, with 
 comment on column tenantry_private.reach_views.relation is 'The table.';
 comment on column tenantry_private.reach_views.source is 'The query of reach.<table>.';
 
+-- Without blind indexes, by which whoever may not decrypt could try guesses, and without copies of values that are still
+-- being encrypted.
 create function tenantry_private.reach_source(target regclass)
 returns text
-language sql stable security definer
+language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
 set debug_print_parse = off
 set debug_print_rewritten = off
 set debug_print_plan = off
-return (
-  select format('select %s from %s t', string_agg(format('t.%I', a.attname), ', ' order by a.attnum), format('%I.%I', n.nspname, c.relname))
-    from tenantry_private.tables d
-    join pg_catalog.pg_class c on c.oid = d.relation
-    join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-    join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
-   where d.relation = target and d.class in ('owned', 'by_parent') and d.reach
-   group by n.nspname, c.relname);
+as $$
+begin
+  return (
+    select format('select %s from %s t', string_agg(format('t.%I', a.attname), ', ' order by a.attnum), format('%I.%I', n.nspname, c.relname))
+      from tenantry_private.tables d
+      join pg_catalog.pg_class c on c.oid = d.relation
+      join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+      join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+     where d.relation = target and d.class in ('owned', 'by_parent') and d.reach
+       and not exists (
+           select
+             from tenantry_private.encrypted_columns e
+            where e.relation = d.relation and a.attname in (e.index_column, e.plain_column))
+     group by n.nspname, c.relname);
+end
+$$;
 
 comment on function tenantry_private.reach_source(regclass) is 'The query of reach.<table>; null for a table that has none.';
 
