@@ -112,32 +112,38 @@ set debug_print_rewritten = off
 set debug_print_plan = off
 as $$
 declare
-  source tenantry_private.membership_sources;
-  item   record;
-  known  boolean := false;
+  source    tenantry_private.membership_sources;
+  recording boolean;
+  item      record;
+  known     boolean := false;
 begin
   -- What to read comes from the registry, not from the trigger's arguments, which whoever creates a trigger chooses.
-  for source in select s.* from tenantry_private.membership_sources s where s.relation in (tg_relid, pg_partition_root(tg_relid)) loop
-    known := true;
-    if tg_op = 'TRUNCATE' then
-      delete from tenantry_private.memberships m where m.relation = source.relation and m.member_kind = source.member_kind and m.container_kind = source.container_kind;
-      continue;
-    end if;
-    perform tenantry_private.require_membership_columns(source);
-    -- Who comes first: whoever changes their own role does so with what they hold still.
-    for item in
-      execute format('select m.member, m.container, m.role, m.change from (%s) m where m.member is not null and m.container is not null order by m.change desc',
-        case tg_op
-          when 'INSERT' then format('select n.*, 1 as change from (%s) n', tenantry_private.membership_query(source, '(select ($2).*)'))
-          when 'DELETE' then format('select o.*, -1 as change from (%s) o', tenantry_private.membership_query(source, '(select ($1).*)'))
-          else format('(select o.*, -1 as change from (%1$s) o except all select n.*, -1 from (%2$s) n) union all (select n.*, 1 from (%2$s) n except all select o.*, 1 from (%1$s) o)',
-                 tenantry_private.membership_query(source, '(select ($1).*)'), tenantry_private.membership_query(source, '(select ($2).*)'))
-        end) using old, new
-    loop
-      if item.change > 0 then
-        perform tenantry_private.require_container(source.container_kind, item.container, tenantry_private.role_bits(source, item.role));
+  -- Asked first, recorded then: whoever changes their own role does so with what they hold still, also where one row makes
+  -- members of several kinds.
+  foreach recording in array array[false, true] loop
+    for source in select s.* from tenantry_private.membership_sources s where s.relation in (tg_relid, pg_partition_root(tg_relid)) loop
+      known := true;
+      continue when not recording and tg_op in ('DELETE', 'TRUNCATE');
+      if tg_op = 'TRUNCATE' then
+        delete from tenantry_private.memberships m where m.relation = source.relation and m.member_kind = source.member_kind and m.container_kind = source.container_kind;
+        continue;
       end if;
-      perform tenantry_private.count_membership(source, item.member, item.container, item.role, item.change);
+      perform tenantry_private.require_membership_columns(source);
+      for item in
+        execute format('select m.member, m.container, m.role, m.change from (%s) m where m.member is not null and m.container is not null order by m.change',
+          case tg_op
+            when 'INSERT' then format('select n.*, 1 as change from (%s) n', tenantry_private.membership_query(source, '(select ($2).*)'))
+            when 'DELETE' then format('select o.*, -1 as change from (%s) o', tenantry_private.membership_query(source, '(select ($1).*)'))
+            else format('(select o.*, -1 as change from (%1$s) o except all select n.*, -1 from (%2$s) n) union all (select n.*, 1 from (%2$s) n except all select o.*, 1 from (%1$s) o)',
+                   tenantry_private.membership_query(source, '(select ($1).*)'), tenantry_private.membership_query(source, '(select ($2).*)'))
+          end) using old, new
+      loop
+        if recording then
+          perform tenantry_private.count_membership(source, item.member, item.container, item.role, item.change);
+        elsif item.change > 0 then
+          perform tenantry_private.require_container(source.container_kind, item.container, tenantry_private.role_bits(source, item.role));
+        end if;
+      end loop;
     end loop;
   end loop;
   if not known then

@@ -107,8 +107,8 @@ begin
     raise exception 'not protected, so not to be delegated: %', unknown
       using errcode = '22023', hint = 'List protected tables: select * from tenantry.tables;';
   end if;
-  if to_entity = target then
-    raise exception '% cannot be given its own data', to_entity using errcode = '22023', hint = 'Name another entity.';
+  if to_entity in (target, context[5], context[6]) then
+    raise exception '% cannot be given %', to_entity, case when to_entity = target then 'its own data' else 'anything by itself' end using errcode = '22023', hint = 'Name another entity.';
   end if;
   if tenantry_private.kind_of(to_entity) = 'anonymous' then
     raise exception 'nobody can delegate to everybody' using errcode = '22023', hint = 'Rows for everybody: select * from tenantry.protect(…, public_when => ''…'');';

@@ -151,7 +151,7 @@ export function mayGive(world: World, context: Context | null, giving: Giving): 
   if (context === null) return { refusals: ['TN001'], parents: [] }
   const forEntity = giving.forEntity ?? context.principal
   const refusals: string[] = []
-  if (giving.to === forEntity) refusals.push('22023')
+  if ([forEntity, context.principal, context.actor].includes(giving.to)) refusals.push('22023')
   if (!world.exists(giving.to)) refusals.push('TN009')
 
   const parents: (number | null)[] = []
