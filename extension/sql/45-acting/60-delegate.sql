@@ -16,9 +16,14 @@ language plpgsql stable
 as $$
 #variable_conflict use_variable
 declare
-  holder constant text := case when strpos(context[4], ',=delegate,') > 0 then context[5] else context[6] end;
+  lent   constant boolean := strpos(context[4], ',=delegate,') > 0;
+  holder constant text    := case when lent then context[5] else context[6] end;
   found  tenantry_private.delegations;
 begin
+  -- Who works for somebody by delegation passes on that delegation, and nothing else of theirs.
+  if lent and context[6] <> for_kind || ':' || for_id then
+    return null;
+  end if;
   select d.*
     into found
     from tenantry_private.walk(tenantry_private.kind_of(holder), tenantry_private.id_of(holder), 32) w
