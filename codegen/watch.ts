@@ -25,10 +25,6 @@ export async function watch(
     const snapshot = await introspect(client, snapshotOptions(options))
     const fingerprint = JSON.stringify(snapshot)
     if (fingerprint !== seen) {
-      // Privileges are told as of now, whatever the transaction's snapshot is of: what is read while
-      // the schema changes may be half of each. So it counts once it is read a second time.
-      const again = JSON.stringify(await introspect(client, snapshotOptions(options)))
-      if (again !== fingerprint) continue
       seen = fingerprint
       await onChange(generateFrom(snapshot, options))
     }
