@@ -1,5 +1,16 @@
 -- Who may set things up. Membership of tenantry_admin is cluster-wide and therefore not enough by itself: the login must
 -- be allowed in this database. session_user is asked, not current_user, which inside a definer function is its owner.
+create function tenantry_private.is_allowed(as_what text)
+returns boolean
+language sql stable parallel safe
+return exists (
+  select
+    from tenantry_private.allowed_roles a
+    join pg_catalog.pg_roles r on r.oid = a.role_oid and r.rolname = a.role_name
+   where a.role_name = session_user and a.granted_as = as_what);
+
+comment on function tenantry_private.is_allowed(text) is 'Whether the login of this session is allowed here as user, admin, support or maintenance.';
+
 create function tenantry_private.is_admin()
 returns boolean
 language plpgsql stable security definer
@@ -13,13 +24,7 @@ begin
     select
       from pg_catalog.pg_roles r
      where r.rolname = session_user
-       and (r.rolsuper
-            or exists (
-               select
-                 from tenantry_private.allowed_roles a
-                where a.role_name = r.rolname
-                  and a.role_oid = r.oid
-                  and a.granted_as = 'admin')));
+       and (r.rolsuper or tenantry_private.is_allowed('admin')));
 end
 $$;
 

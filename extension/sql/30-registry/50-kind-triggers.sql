@@ -49,8 +49,7 @@ begin
   end if;
   if tg_op <> 'DELETE' and new_id is not null then
     -- A row that moves to another partition is deleted and inserted.
-    perform tenantry_private.record_entities(kind.kind, array[new_id], kind.owner_kind, array[new_owner],
-      (select c.relispartition from pg_catalog.pg_class c where c.oid = tg_relid));
+    perform tenantry_private.record_entities(kind.kind, array[new_id], kind.owner_kind, array[new_owner], tg_relid <> kind.relation);
   end if;
   return null;
 end
@@ -64,20 +63,20 @@ returns bigint
 language plpgsql volatile
 as $$
 declare
-  recorded bigint;
+  recorded      bigint;
+  returning_ids text[];
 begin
   perform tenantry_private.check_id(id) from unnest(ids) as id;
   -- What was said about an earlier life of an id is not said about this one.
-  update tenantry_private.memberships m
-     set void = true
+  select array_agg(e.id) into returning_ids
     from tenantry_private.entities e
-   where e.kind = the_kind and e.id = any (ids) and e.gone_at is not null and not (moved and e.gone_at = now())
-     and (m.member_kind, m.member_id) = (e.kind, e.id);
-  update tenantry_private.memberships m
-     set void = true
-    from tenantry_private.entities e
-   where e.kind = the_kind and e.id = any (ids) and e.gone_at is not null and not (moved and e.gone_at = now())
-     and (m.container_kind, m.container_id) = (e.kind, e.id);
+   where e.kind = the_kind and e.id = any (ids) and e.gone_at is not null and not (moved and e.gone_at = now());
+  if returning_ids is not null then
+    update tenantry_private.memberships m
+       set void = true
+     where m.member_kind = the_kind and m.member_id = any (returning_ids)
+        or m.container_kind = the_kind and m.container_id = any (returning_ids);
+  end if;
   insert into tenantry_private.entities as e (kind, id, owner_kind, owner_id)
   select the_kind, new.id, case when new.owner is not null then the_owner_kind end, new.owner
     from unnest(ids, owners) as new (id, owner)

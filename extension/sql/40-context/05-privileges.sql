@@ -38,26 +38,43 @@ return string_to_array(nullif(trim(both ',' from tenantry_private.privilege_list
 
 comment on function tenantry_private.privilege_names(integer) is 'Privileges from bits, as an array; null for none.';
 
+create function tenantry_private.privilege_bit(privilege text, beside text default '')
+returns integer
+language plpgsql immutable parallel safe
+as $$
+declare
+  position constant integer := array_position(tenantry_private.privilege_names(63), privilege);
+begin
+  if position is null then
+    raise exception 'there is no privilege %', coalesce(quote_literal(privilege), 'null')
+      using errcode = '22023', hint = 'Privileges: select, insert, update, delete, decrypt, delegate' || beside || '.';
+  end if;
+  return 1 << (position - 1);
+end
+$$;
+
+comment on function tenantry_private.privilege_bit(text, text) is 'The bit of a privilege. beside: what the hint names besides. Error: 22023.';
+
 create function tenantry_private.privilege_bits(privileges text[])
 returns integer
 language plpgsql immutable parallel safe
 as $$
 declare
-  bits     integer := 0;
-  mask      integer;
-  position integer;
+  bits integer := 0;
 begin
   for at in 1 .. coalesce(cardinality(privileges), 0) loop
-    position := array_position(array['select', 'insert', 'update', 'delete', 'decrypt', 'delegate'], privileges[at]);
-    mask := case when privileges[at] = 'all' then 63 else 1 << (position - 1) end;
-    if mask is null then
-      raise exception 'there is no privilege %', coalesce(quote_literal(privileges[at]), 'null')
-        using errcode = '22023', hint = 'Privileges: select, insert, update, delete, decrypt, delegate; all for all of them.';
-    end if;
-    bits := bits | mask;
+    bits := bits | case when privileges[at] = 'all' then 63 else tenantry_private.privilege_bit(privileges[at], '; all for all of them') end;
   end loop;
   return bits;
 end
 $$;
 
 comment on function tenantry_private.privilege_bits(text[]) is 'Bits from names of privileges; all stands for all of them. Error: 22023.';
+
+create function tenantry_private.context_privileges(context text[])
+returns text[]
+language sql immutable parallel safe
+return array(
+  select p from unnest(string_to_array(trim(both ',' from context[4]), ',')) with ordinality as w (p, n) where p not like '=%' order by n);
+
+comment on function tenantry_private.context_privileges(text[]) is 'The privileges that a context leaves, however it holds them.';

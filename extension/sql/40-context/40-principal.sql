@@ -59,10 +59,7 @@ set debug_print_rewritten = off
 set debug_print_plan = off
 as $$
 begin
-  if privilege is null or privilege like '%,%' or strpos(tenantry_private.all_privileges(), ',' || privilege || ',') = 0 then
-    raise exception 'there is no privilege %', coalesce(quote_literal(privilege), 'null')
-      using errcode = '22023', hint = 'Privileges: select, insert, update, delete, decrypt, delegate.';
-  end if;
+  perform tenantry_private.privilege_bit(privilege);
   return coalesce(strpos((tenantry_private.open_context())[4], ',' || privilege || ',') > 0, false);
 end
 $$;
@@ -83,7 +80,7 @@ declare
 begin
   actor      := context[5];
   principal  := context[6];
-  privileges := case when context is not null then array(select p from unnest(string_to_array(trim(both ',' from context[4]), ',')) with ordinality as w (p, n) where p not like '=%' order by n) end;
+  privileges := case when context is not null then tenantry_private.context_privileges(context) end;
   source     := coalesce(context[7], 'none');
   expires_at := timestamptz '2000-01-01 00:00:00+00' + ('x' || nullif(context[3], ''))::bit(64)::bigint * interval '1 microsecond';
   login_role := session_user;

@@ -62,10 +62,7 @@ begin
                then 'may turn into a role that row-level security does not bind (SET ROLE)'
              when exists (select from tenantry_private.table_owners o where pg_has_role(r.oid, o.role_oid, 'member'))
                then 'owns protected tables, or may become their owner, and an owner can take every protection away'
-             when not exists (
-                    select
-                      from tenantry_private.allowed_roles a
-                     where a.role_name = r.rolname and a.role_oid = r.oid and a.granted_as = 'user')
+             when not tenantry_private.is_allowed('user')
                then 'is not allowed to work in this database'
            end
       from pg_catalog.pg_roles r

@@ -20,32 +20,6 @@ $$;
 
 comment on function tenantry_private.require_entity(text) is 'Raises TN009 unless the entity is known and alive.';
 
--- Whether everybody that a delegation was passed on by still lives. Revoking and expiry reach those behind it by themselves.
-create function tenantry_private.givers_live(delegation uuid)
-returns boolean
-language plpgsql stable parallel safe
-as $$
-declare
-  next uuid := delegation;
-  up   record;
-begin
-  while next is not null loop
-    select d.parent, d.revoked_at,
-           exists (select from tenantry_private.entities e where e.serial = d.to_serial and e.gone_at is null) as lives
-      into up
-      from tenantry_private.delegations d
-     where d.id = next;
-    if up.revoked_at is not null or up.lives is not true then
-      return false;
-    end if;
-    next := up.parent;
-  end loop;
-  return true;
-end
-$$;
-
-comment on function tenantry_private.givers_live(uuid) is 'Whether a delegation and all that it was passed on from are in force, and their holders alive.';
-
 -- Every way in which one entity may act for another, as privilege bits. Bits that are held by delegation alone come a second
 -- time, shifted by 6. In two questions, of which most callers need the first only: it runs for every call that acts for
 -- somebody, and PostgreSQL plans it anew in each transaction.
@@ -92,9 +66,7 @@ begin
             where d.to_kind = tenantry_private.kind_of(actor) and d.to_id = tenantry_private.id_of(actor)
               and d.for_kind = tenantry_private.kind_of(principal) and d.for_id = tenantry_private.id_of(principal)
               and d.to_serial = link.actor_serial and d.for_serial = link.principal_serial
-              and d.revoked_at is null and d.tables is null
-              and (d.expires_at is null or d.expires_at > statement_timestamp())
-              and (d.parent is null or tenantry_private.givers_live(d.parent))), 0) as delegated
+              and d.tables is null and tenantry_private.in_force(d)), 0) as delegated
     into more;
   return link.bits | more.member | more.delegated | ((more.delegated & ~(link.bits | more.member)) << 6);
 end

@@ -103,3 +103,40 @@ comment on column tenantry_private.delegations.given_at is 'When it was given.';
 comment on column tenantry_private.delegations.expires_at is 'When it ends; null for never.';
 comment on column tenantry_private.delegations.revoked_at is 'When it was revoked.';
 comment on column tenantry_private.delegations.revoked_by is 'The actor who revoked it.';
+
+-- Whether everybody that a delegation was passed on by still lives. Revoking and expiry reach those behind it by themselves.
+create function tenantry_private.givers_live(delegation uuid)
+returns boolean
+language plpgsql stable parallel safe
+as $$
+declare
+  next uuid := delegation;
+  up   record;
+begin
+  while next is not null loop
+    select d.parent, d.revoked_at,
+           exists (select from tenantry_private.entities e where e.serial = d.to_serial and e.gone_at is null) as lives
+      into up
+      from tenantry_private.delegations d
+     where d.id = next;
+    if up.revoked_at is not null or up.lives is not true then
+      return false;
+    end if;
+    next := up.parent;
+  end loop;
+  return true;
+end
+$$;
+
+comment on function tenantry_private.givers_live(uuid) is 'Whether a delegation and all that it was passed on from are in force, and their holders alive.';
+
+-- No SET clause and nothing but its argument, so that the planner puts it into the queries that ask it.
+create function tenantry_private.in_force(delegation tenantry_private.delegations)
+returns boolean
+language sql stable parallel safe
+return delegation.revoked_at is null
+   and (delegation.expires_at is null or delegation.expires_at > statement_timestamp())
+   and (delegation.parent is null or tenantry_private.givers_live(delegation.parent));
+
+comment on function tenantry_private.in_force(tenantry_private.delegations) is
+  'Whether a delegation counts now: neither revoked nor expired, and those whom it was passed on by live. Whether its own entities live is for the query to ask.';

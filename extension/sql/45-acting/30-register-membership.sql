@@ -88,7 +88,7 @@ begin
   if tenantry.sets_up() then
     return;
   end if;
-  held := tenantry_private.held(context, container_kind, container, false);
+  held := tenantry_private.held(context, container_kind, container);
   if held & 32 = 0 then
     raise exception 'nobody becomes a member of a % by writing a row', container_kind
       using errcode = '42501', hint = format('Who adds members, or gives them a role, holds the privilege delegate on the %s: its owner, or a member whose role has it.', container_kind);

@@ -64,13 +64,8 @@ rows 100
 as $$
 #variable_conflict use_column
 declare
-  position integer := array_position(array['select', 'insert', 'update', 'delete', 'decrypt', 'delegate'], privilege);
-  mask      integer := 1 << (position - 1);
+  mask constant integer := tenantry_private.privilege_bit(privilege);
 begin
-  if mask is null then
-    raise exception 'there is no privilege %', coalesce(quote_literal(privilege), 'null')
-      using errcode = '22023', hint = 'Privileges: select, insert, update, delete, decrypt, delegate.';
-  end if;
   if context is null or strpos(context[4], ',' || privilege || ',') = 0 then
     return;
   end if;
@@ -93,11 +88,9 @@ begin
     join tenantry_private.entities t on t.kind = w.kind and t.id = w.id
     join tenantry_private.delegations d on d.to_kind = t.kind and d.to_id = t.id and d.to_serial = t.serial
     join tenantry_private.entities f on f.serial = d.for_serial and f.gone_at is null
-   where d.revoked_at is null
+   where tenantry_private.in_force(d)
      and d.bits & mask <> 0
-     and (d.expires_at is null or d.expires_at > statement_timestamp())
-     and (d.tables is null or target = any (d.tables))
-     and (d.parent is null or tenantry_private.givers_live(d.parent));
+     and (d.tables is null or target = any (d.tables));
 end
 $$;
 
@@ -152,11 +145,8 @@ set debug_print_plan = off
 as $$
 begin
   return tenantry_private.open_context() is null
-     and not exists (
-         select
-           from tenantry_private.allowed_roles a
-           join pg_catalog.pg_roles r on r.oid = a.role_oid and r.rolname = a.role_name
-          where a.role_name = session_user and a.granted_as = 'user' and not r.rolsuper);
+     and not (tenantry_private.is_allowed('user')
+              and not (select r.rolsuper from pg_catalog.pg_roles r where r.rolname = session_user));
 end
 $$;
 
@@ -177,9 +167,8 @@ $$;
 
 comment on function tenantry.entered() is 'Whether this session has a context that leaves select, an anonymous one included; null without a context. Errors: TN001 (on_missing_context = error), TN002, TN003.';
 
--- The privilege bits that a context holds on an entity by ownership, acting and membership; with delegations => true also by
--- delegation for all tables.
-create function tenantry_private.held(context text[], the_kind text, the_id text, delegations boolean)
+-- The privilege bits that a context holds on an entity by ownership, acting and membership: what it may hand on as its own.
+create function tenantry_private.held(context text[], the_kind text, the_id text)
 returns integer
 language plpgsql stable
 as $$
@@ -188,19 +177,12 @@ declare
   privilege text;
   position  integer := 0;
 begin
-  if context is null then
-    return 0;
-  end if;
-  foreach privilege in array array['select', 'insert', 'update', 'delete', 'decrypt', 'delegate'] loop
-    if strpos(context[4], ',' || privilege || ',') > 0
-       and (case when strpos(context[4], ',=' || privilege || ',') > 0 then delegations and context[6] = the_kind || ':' || the_id
-                when delegations then exists (
-                  select from tenantry_private.reached(context, privilege, null, the_kind) r where r.kind = the_kind and r.id = the_id)
-                else exists (
-                  select
-                    from tenantry_private.walk(tenantry_private.kind_of(context[6]), tenantry_private.id_of(context[6]), 1 << position, the_kind) w
-                   where w.kind = the_kind and w.id = the_id)
-           end) then
+  foreach privilege in array tenantry_private.privilege_names(63) loop
+    if strpos(context[4], ',' || privilege || ',') > 0 and strpos(context[4], ',=' || privilege || ',') = 0
+       and exists (
+         select
+           from tenantry_private.walk(tenantry_private.kind_of(context[6]), tenantry_private.id_of(context[6]), 1 << position, the_kind) w
+          where w.kind = the_kind and w.id = the_id) then
       bits := bits | (1 << position);
     end if;
     position := position + 1;
@@ -209,4 +191,4 @@ begin
 end
 $$;
 
-comment on function tenantry_private.held(text[], text, text, boolean) is 'What a context may do on the rows of one entity, as privilege bits; delegations: whether what was delegated counts.';
+comment on function tenantry_private.held(text[], text, text) is 'What a context may do on the rows of one entity without any delegation, as privilege bits; 0 without a context.';

@@ -31,11 +31,9 @@ begin
     join tenantry_private.delegations d on d.to_kind = t.kind and d.to_id = t.id and d.to_serial = t.serial
     join tenantry_private.entities f on f.serial = d.for_serial and f.gone_at is null
    where d.for_kind = for_kind and d.for_id = for_id
-     and d.revoked_at is null
+     and tenantry_private.in_force(d)
      and d.bits & 32 <> 0
      and d.redelegate >= 1
-     and (d.expires_at is null or d.expires_at > statement_timestamp())
-     and (d.parent is null or tenantry_private.givers_live(d.parent))
    -- the one that covers what is asked, else the widest, whose limits the error names
    order by (wanted & ~d.bits = 0
              and (d.tables is null or the_tables <@ d.tables)
@@ -126,7 +124,7 @@ begin
   select e.* into subject
     from tenantry_private.entities e
    where e.kind = tenantry_private.kind_of(target) and e.id = tenantry_private.id_of(target) and e.gone_at is null;
-  strong := tenantry_private.held(context, subject.kind, subject.id, false);
+  strong := tenantry_private.held(context, subject.kind, subject.id);
   if strong & 32 = 0 then
     source := tenantry_private.passable(context, subject.kind, subject.id, bits, tables, expires_at, redelegate);
     -- The same answer for an entity that does not exist.
@@ -151,21 +149,17 @@ begin
     end if;
   end if;
   -- and never more than the context leaves
-  strong := strong & tenantry_private.privilege_bits(array(
-    select p from unnest(string_to_array(trim(both ',' from context[4]), ',')) as p where p not like '=%'));
+  strong := strong & tenantry_private.privilege_bits(tenantry_private.context_privileges(context));
   if bits & ~strong <> 0 then
     raise exception '% does not hold % for %', concat_ws(' for ', context[5], nullif(context[6], context[5])),
         array_to_string(tenantry_private.privilege_names(bits & ~strong), ', '), target
       using errcode = '22023', hint = format('It holds: %s.', array_to_string(tenantry_private.privilege_names(strong), ', '));
   end if;
 
+  perform tenantry_private.require_entity(to_entity);
   select e.* into receiver
     from tenantry_private.entities e
    where e.kind = tenantry_private.kind_of(to_entity) and e.id = tenantry_private.id_of(to_entity) and e.gone_at is null;
-  if receiver.serial is null then
-    raise exception 'there is no entity %', to_entity
-      using errcode = 'TN009', hint = 'Entities come from the tables given to tenantry.register_kind(), or from tenantry.register_entity().';
-  end if;
   insert into tenantry_private.delegations as d
          (from_actor, from_kind, from_id, for_kind, for_id, for_serial, to_kind, to_id, to_serial, bits, tables, redelegate, parent, expires_at)
   values (context[5], coalesce(source.to_kind, tenantry_private.kind_of(context[6])), coalesce(source.to_id, tenantry_private.id_of(context[6])),
@@ -259,7 +253,7 @@ begin
       or strpos(context[4], ',delegate,') > 0
          and (context[6] = item.from_kind || ':' || item.from_id and strpos(context[4], ',=delegate,') = 0
               or context[5] = item.from_kind || ':' || item.from_id and context[6] = item.for_kind || ':' || item.for_id
-              or tenantry_private.held(context, item.for_kind, item.for_id, false) & 32 <> 0);
+              or tenantry_private.held(context, item.for_kind, item.for_id) & 32 <> 0);
 end
 $$;
 

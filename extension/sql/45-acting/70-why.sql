@@ -96,10 +96,8 @@ begin
                  join tenantry_private.entities g on g.serial = d.for_serial and g.gone_at is null
                 where t.kind = tenantry_private.kind_of(f.entity) and t.id = tenantry_private.id_of(f.entity)
                   and g.kind = the_kind and g.id = the_id
-                  and d.revoked_at is null and d.bits & 1 <> 0
-                  and (d.expires_at is null or d.expires_at > statement_timestamp())
-                  and (d.tables is null or target = any (d.tables))
-                  and (d.parent is null or tenantry_private.givers_live(d.parent))) step
+                  and tenantry_private.in_force(d) and d.bits & 1 <> 0
+                  and (d.tables is null or target = any (d.tables))) step
              where step.entity <> all (visited)
              order by step.entity, step.rank) n;
     exit when frontier is null;
@@ -138,7 +136,7 @@ begin
   end if;
   privileges := array(
     select p
-      from unnest(array['select', 'insert', 'update', 'delete', 'decrypt', 'delegate']) with ordinality as w (p, n)
+      from unnest(tenantry_private.privilege_names(63)) with ordinality as w (p, n)
      where exists (select from tenantry_private.reached(context, p, target, the_kind) r where r.kind = the_kind and r.id = the_id)
      order by n);
   if 'select' <> all (privileges) then
@@ -207,10 +205,8 @@ begin
     from tenantry_private.delegations d
     join tenantry_private.entities t on t.serial = d.to_serial and t.gone_at is null
     join tenantry_private.entities f on f.serial = d.for_serial and f.gone_at is null
-   where f.kind = the_kind and f.id = the_id and d.revoked_at is null
-     and (d.expires_at is null or d.expires_at > statement_timestamp())
-     and (d.tables is null or target = any (d.tables))
-     and (d.parent is null or tenantry_private.givers_live(d.parent));
+   where f.kind = the_kind and f.id = the_id and tenantry_private.in_force(d)
+     and (d.tables is null or target = any (d.tables));
 end
 $$;
 

@@ -134,17 +134,6 @@ $$;
 
 comment on function tenantry.revoke_across(name, regclass) is 'Takes grant_across() back. Returns the statements carried out. Errors: 42501, TN011.';
 
-create function tenantry_private.is_allowed(as_what text)
-returns boolean
-language sql stable parallel safe
-return exists (
-  select
-    from tenantry_private.allowed_roles a
-    join pg_catalog.pg_roles r on r.oid = a.role_oid and r.rolname = a.role_name
-   where a.role_name = session_user and a.granted_as = as_what);
-
-comment on function tenantry_private.is_allowed(text) is 'Whether the login of this session is allowed here as user, admin, support or maintenance.';
-
 create function tenantry.impersonate(entity tenantry.entity, reason text, duration interval default '15 minutes')
 returns void
 language plpgsql volatile security definer

@@ -311,6 +311,19 @@ comment on function tenantry_private.require_one_owner(tenantry_private.tables, 
   'Refuses to fill owners as a superuser where no one owner of both tables could do it, or where that would run code of others. Error: TN011.';
 
 -- The owner column itself: NOT NULL, leading an index, defaulting to the principal.
+create function tenantry_private.is_led(target regclass, column_number smallint)
+returns boolean
+language sql stable
+set search_path = pg_catalog, pg_temp
+return exists (
+  select
+    from pg_catalog.pg_index i
+    join pg_catalog.pg_class c on c.oid = i.indexrelid
+    join pg_catalog.pg_am m on m.oid = c.relam
+   where i.indrelid = target and i.indkey[0] = column_number and i.indisvalid and i.indpred is null and m.amname = 'btree');
+
+comment on function tenantry_private.is_led(regclass, smallint) is 'Whether a whole B-tree index leads with a column.';
+
 create function tenantry_private.plan_owner_column(declaration tenantry_private.tables)
 returns table (statement text, lock text)
 language plpgsql stable
@@ -336,12 +349,7 @@ begin
     return next;
   end if;
 
-  if owner.attnum is null or not exists (
-       select
-         from pg_catalog.pg_index i
-         join pg_catalog.pg_class c on c.oid = i.indexrelid
-         join pg_catalog.pg_am m on m.oid = c.relam
-        where i.indrelid = target and i.indkey[0] = owner.attnum and i.indisvalid and i.indpred is null and m.amname = 'btree') then
+  if owner.attnum is null or not tenantry_private.is_led(target, owner.attnum) then
     statement := format('create index %I on %s (%I)', tenantry_private.short_name(target, 'tenantry_owner_idx'), target, declaration.owner_column);
     lock := 'SHARE';
     return next;
@@ -350,12 +358,7 @@ begin
   for shared in
     select s.key as column_name
       from jsonb_each_text(case when declaration.reach then declaration.shared_by else '{}' end) s
-     where not exists (
-           select
-             from pg_catalog.pg_index i
-             join pg_catalog.pg_class c on c.oid = i.indexrelid
-             join pg_catalog.pg_am m on m.oid = c.relam
-            where i.indrelid = target and i.indkey[0] = tenantry_private.column_number(target, s.key) and i.indisvalid and i.indpred is null and m.amname = 'btree')
+     where not tenantry_private.is_led(target, tenantry_private.column_number(target, s.key))
      order by s.key
   loop
     statement := format('create index %I on %s (%I)', tenantry_private.short_name(target, format('tenantry_%s_idx', left(shared.column_name, 20))), target, shared.column_name);
