@@ -20,7 +20,7 @@ declare
   holder constant text    := case when lent then context[5] else context[6] end;
   found  tenantry_private.delegations;
 begin
-  -- Who works for somebody by delegation passes on that delegation, and nothing else of theirs.
+  -- Who works for somebody by delegation passes on what was given for that principal, and nothing else.
   if lent and context[6] <> for_kind || ':' || for_id then
     return null;
   end if;
@@ -34,12 +34,12 @@ begin
      and tenantry_private.in_force(d)
      and d.bits & 32 <> 0
      and d.redelegate >= 1
-   -- the one that covers what is asked, else the widest, whose limits the error names
+   -- the one that covers what is asked, where what is not said is taken from it; else the widest, whose limits the error names
    order by (wanted & ~d.bits = 0
-             and (d.tables is null or the_tables <@ d.tables)
-             and (d.expires_at is null or ends <= d.expires_at)
+             and (d.tables is null or the_tables is null or the_tables <@ d.tables)
+             and (d.expires_at is null or ends is null or ends <= d.expires_at)
              and further < d.redelegate) is not true,
-            d.expires_at desc nulls first, d.redelegate desc, d.id
+            d.tables is not null, d.expires_at desc nulls first, d.redelegate desc, d.id
    limit 1;
   return found;
 end
@@ -110,15 +110,15 @@ begin
     raise exception 'not protected, so not to be delegated: %', unknown
       using errcode = '22023', hint = 'List protected tables: select * from tenantry.tables;';
   end if;
+  if strpos(context[4], ',delegate,') = 0 then
+    raise exception '% may not delegate: this context does not leave the privilege delegate', context[5]
+      using errcode = 'TN004', hint = 'Whoever owns the data, or an admin member of it, delegates.';
+  end if;
   if to_entity in (target, context[5], context[6]) then
     raise exception '% cannot be given %', to_entity, case when to_entity = target then 'its own data' else 'anything by itself' end using errcode = '22023', hint = 'Name another entity.';
   end if;
   if tenantry_private.kind_of(to_entity) = 'anonymous' then
     raise exception 'nobody can delegate to everybody' using errcode = '22023', hint = 'Rows for everybody: select * from tenantry.protect(…, public_when => ''…'');';
-  end if;
-  if strpos(context[4], ',delegate,') = 0 then
-    raise exception '% may not delegate: this context does not leave the privilege delegate', context[5]
-      using errcode = 'TN004', hint = 'Whoever owns the data, or an admin member of it, delegates.';
   end if;
 
   select e.* into subject

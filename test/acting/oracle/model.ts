@@ -13,8 +13,6 @@ import { leftBy, type Link, type World } from './world.js'
 export interface Context {
   readonly principal: Name
   readonly actor: Name
-  /** Who acts for the principal itself: the actor, unless there are more between the two. */
-  readonly nearest: Name
   readonly leaves: ReadonlySet<Privilege>
   /** What it leaves by delegation alone. */
   readonly byDelegation: ReadonlySet<Privilege>
@@ -24,7 +22,7 @@ export interface Context {
 export function enter(world: World, given: Chain): Context | 'TN004' | 'TN009' {
   // Who acts for itself is no further link.
   const chain = given.filter((name, i) => name !== given[i - 1])
-  const [principal, nearestToIt] = chain
+  const [principal] = chain
   const actor = chain.at(-1)
   if (principal === undefined || actor === undefined) throw new Error('an empty chain')
   if (!chain.every((name) => world.exists(name))) return 'TN009'
@@ -41,8 +39,7 @@ export function enter(world: World, given: Chain): Context | 'TN004' | 'TN009' {
       world.rules.intersection || nearest ? common(leaves, link) : new Set([...leaves, ...link])
   }
   if (leaves.size === 0) return 'TN004'
-  const nearest = nearestToIt ?? actor
-  return { principal, actor, nearest, leaves, byDelegation: common(byDelegation, leaves) }
+  return { principal, actor, leaves, byDelegation: common(byDelegation, leaves) }
 }
 
 function forEveryTable(world: World, from: Name): Link[] {
@@ -194,9 +191,11 @@ export function mayRevoke(world: World, context: Context | null, number: number)
 /** Whose delegations for an entity a context may pass on: they must leave it `delegate`. */
 function receivers(world: World, context: Context, forEntity: Name): Set<Name> {
   if (!context.leaves.has('delegate')) return new Set()
-  // Who acts for the principal by delegation holds that one, and no other.
+  // Who acts for the principal by delegation passes on what was given for that principal: to it, or
+  // to whom it may act for itself.
   if (context.byDelegation.has('delegate')) {
-    return forEntity === context.principal ? new Set([context.nearest]) : new Set()
+    if (forEntity !== context.principal) return new Set()
+    return walked(world, { ...context, principal: context.actor }, 'delegate')
   }
   return walked(world, context, 'delegate')
 }
