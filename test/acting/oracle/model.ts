@@ -184,6 +184,8 @@ export function mayRevoke(world: World, context: Context | null, number: number)
   const { principal } = context
   const delegates = held(world, context, 'delegate')
   if (one.giver === principal && delegates.has(principal)) return true
+  if (one.giver === context.actor && one.forEntity === principal && context.leaves.has('delegate'))
+    return true
   if (one.to === principal && context.byDelegation.size === 0) return true
   return delegates.has(one.forEntity)
 }
