@@ -74,22 +74,19 @@ to tenantry_user, tenantry_admin, tenantry_facade;
 -- Whoever works as somebody gives and takes.
 grant execute on function tenantry.delegate(tenantry.entity, text[], tenantry.entity, timestamptz, regclass[], integer),
   tenantry.revoke(uuid, tenantry.entity, tenantry.entity), tenantry_private.visible_delegations(),
-  tenantry.why(regclass, text[]), tenantry.who(regclass, text[]), tenantry_private.anchors(regclass, text[]), tenantry_private.reach_view(regclass),
+  tenantry.why(regclass, text[]), tenantry.who(regclass, text[]), tenantry_private.anchors(regclass, text[]), tenantry_private.view_on(regclass, name),
   tenantry_private.explained(regclass, text, text, text), tenantry_private.linked(text, text, regclass) to tenantry_user, tenantry_admin;
 grant select on tenantry.delegations to tenantry_user, tenantry_admin;
-grant execute on function
-  tenantry_private.is_admin(), tenantry_private.require_admin(text), tenantry_private.require_declarable(regclass),
-  tenantry_private.reach_source(regclass), tenantry_private.reach_made_from(regclass), tenantry_private.reach_view(regclass), tenantry_private.reach_name(regclass),
-  tenantry_private.record_reach_view(regclass, text), tenantry_private.reach_views_to_follow()
-to tenantry_reach;
 
 -- The halves of the internal roles. The event triggers run as tenantry_owner.
 grant execute on function
-  tenantry_private.is_admin(), tenantry_private.require_admin(text),
-  tenantry_private.require_declarable(regclass), tenantry_private.facade(regclass), tenantry_private.facade_made_from(regclass),
-  tenantry_private.facade_text(regclass), tenantry_private.record_facade(regclass, text), tenantry_private.facades_to_follow(),
-  tenantry_private.lock_patiently(regclass, regclass, integer), tenantry_private.relation_tree(regclass)
-to tenantry_facade;
+  tenantry_private.is_admin(), tenantry_private.require_admin(text), tenantry_private.require_declarable(regclass),
+  tenantry_private.view_source(regclass, name), tenantry_private.record_view(regclass, name, text), tenantry_private.view_on(regclass, name),
+  tenantry_private.view_name(regclass, name), tenantry_private.made_from(regclass, name), tenantry_private.views_to_follow(name),
+  tenantry_private.make_view(regclass, name), tenantry_private.unmake_view(regclass, name),
+  tenantry_private.suspend_views(text, name), tenantry_private.resume_views(name, oid[])
+to tenantry_facade, tenantry_reach;
+grant execute on function tenantry_private.lock_patiently(regclass, regclass, integer), tenantry_private.relation_tree(regclass) to tenantry_facade;
 grant execute on function
   tenantry_private.is_admin(), tenantry_private.require_admin(text),
   tenantry_private.engine_queries(uuid, text), tenantry_private.job_place(regclass, text), tenantry_private.keep_job_place(regclass, text, text[], bigint),
@@ -141,9 +138,8 @@ begin
              'hmac_sha256', 'random_bytes', 'signed_bytes', 'same_mac', 'opened', 'current_signer', 'sealed', 'set_context', 'open_context',
              'ambient_context', 'session_binding', 'login_refusal', 'require_ordinary_login', 'issuer_of', 'verified_claims', 'issuer_by_header', 'admitted', 'settle', 'enter_for_pass',
              'record_entities', 'refresh_table_owners', 'follow_secrets',
-             'facade_text', 'record_facade', 'facades_to_follow', 'make_seal', 'follow_alter', 'keep_trigger_note', 'before_alter', 'after_alter', 'after_drop',
+             'view_source', 'record_view', 'views_to_follow', 'make_view', 'unmake_view', 'suspend_views', 'resume_views', 'make_seal', 'follow_alter', 'keep_trigger_note', 'before_alter', 'after_alter', 'after_drop',
              'walk', 'reached', 'held', 'passable', 'may_revoke', 'behind', 'note', 'givers_live', 'link_ends', 'chain_ends', 'count_membership', 'require_container', 'visible_delegations', 'way_to', 'is_allowed',
-             'record_reach_view', 'reach_views_to_follow',
              -- keys, shares and plaintexts
              'aes_encrypt', 'aes_decrypt', 'expanded', 'keep_share', 'key_file', 'current_share', 'has_share', 'wrapped', 'unwrapped', 'unlock', 'key_of',
              'sealing_key', 'hold_sealing_keys', 'sealed_ring', 'ring_content', 'ring_contents', 'ring_of', 'may_open', 'note_reading', 'seal_bytes', 'open_bytes', 'key_on_ring', 'is_ours', 'is_for',

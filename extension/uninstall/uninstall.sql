@@ -54,13 +54,13 @@ begin
     end if;
     drop schema tenant;
     drop function tenantry_private.define_facade(regclass), tenantry_private.drop_facade(regclass),
-      tenantry_private.lock_facade(regclass), tenantry_private.suspend_facades(text), tenantry_private.resume_facades(), tenantry_private.make_facade(regclass);
+      tenantry_private.lock_facade(regclass), tenantry_private.suspend_facades(text), tenantry_private.resume_facades();
     if not superuser then
       set local role tenantry_reach;
     end if;
     drop schema reach;
     drop function tenantry_private.define_reach_view(regclass), tenantry_private.drop_reach_view(regclass),
-      tenantry_private.suspend_reach_views(text), tenantry_private.resume_reach_views(oid[]), tenantry_private.make_reach_view(regclass);
+      tenantry_private.suspend_reach_views(text), tenantry_private.resume_reach_views(oid[]);
     if not superuser then
       set local role tenantry_engine;
     end if;

@@ -193,7 +193,7 @@ describe('SQL that is injected into one person’s session', () => {
         'tenantry_private.privilege_list(integer)',
         'tenantry_private.privilege_names(integer)',
         'tenantry_private.reach_of(text,text,text)',
-        'tenantry_private.reach_view(regclass)',
+        'tenantry_private.view_on(regclass,name)',
         'tenantry_private.visible_delegations()',
         // secrets: rings are sealed and hold the principal's own keys, and nothing without decrypt and the key share
         'tenantry.blind_index(uuid,text)',

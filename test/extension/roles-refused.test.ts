@@ -200,12 +200,12 @@ describe('what an ordinary login may not', () => {
       'tenantry_private.privilege_list(integer)',
       'tenantry_private.privilege_names(integer)',
       'tenantry_private.reach_of(text,text,text)',
-      'tenantry_private.reach_view(regclass)',
       'tenantry_private.ring(text)',
       'tenantry_private.ring_now(text)',
       'tenantry_private.ring_now(text,uuid[])',
       'tenantry_private.shaped(bytea)',
       'tenantry_private.shaped(text)',
+      'tenantry_private.view_on(regclass,name)',
       'tenantry_private.visible_delegations()',
     ])
   })

@@ -221,10 +221,15 @@ describe('on the way', () => {
       [share],
     )
     const ended = refusal(running)
-    // Once it has begun, it is held at one of the last rows.
-    await until(() => observer.query('select from tenantry_private.engine_jobs'))
+    // Once it has begun, it is held at one of the last rows: by the server, which is in time for that.
     await observer.query('begin')
-    await observer.query('select from letters where id = 59 for update')
+    await observer.query(`do $$ begin
+      for try in 1 .. 20000 loop
+        exit when exists (select from tenantry_private.engine_jobs);
+        perform pg_sleep(0.001);
+      end loop;
+      perform from letters where id = 59 for update;
+    end $$`)
     await until(() =>
       observer.query(`select from pg_stat_activity where pid = $1 and wait_event_type = 'Lock'`, [
         rows[0]!.pid,

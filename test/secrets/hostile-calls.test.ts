@@ -55,10 +55,10 @@ test('only functions that give sealed things, or open one’s own, are the appli
     'privilege_list',
     'privilege_names',
     'reach_of',
-    'reach_view',
     'ring',
     'ring_now',
     'shaped',
+    'view_on',
     'visible_delegations',
   ])
 })

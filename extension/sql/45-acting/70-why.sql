@@ -33,7 +33,7 @@ begin
     raise exception 'a row of % is named by %', target, array_to_string(columns, ', ')
       using errcode = '22023', hint = format('Give %s value(s), in this order.', cardinality(columns));
   end if;
-  foreach relation in array array[target::text, tenantry_private.reach_view(target)::text] loop
+  foreach relation in array array[target::text, tenantry_private.view_on(target, 'reach')::text] loop
     continue when relation is null or found_row is not null;
     execute format('select jsonb_build_object(%s, ''public'', %s) from %s t where %s',
       (select string_agg(format('%L, t.%I::text', c, c), ', ')

@@ -64,7 +64,7 @@ begin
     statements := statements || format('revoke all on table %s from tenantry_user', target);
   end if;
 
-  if tenantry_private.reach_view(target) is not null then
+  if tenantry_private.view_on(target, 'reach') is not null then
     statements := format('select tenantry_private.drop_reach_view(%L)', target) || statements;
   end if;
   if tenantry_private.granted(target, to_regrole('tenantry_reach')) <> '{}' then

@@ -3,7 +3,7 @@ do $$
 declare
   name text;
 begin
-  foreach name in array array['kind_links', 'membership_sources', 'memberships', 'delegations', 'granted_across', 'audit_entries', 'reach_views'] loop
+  foreach name in array array['kind_links', 'membership_sources', 'memberships', 'delegations', 'granted_across', 'audit_entries', 'views'] loop
     perform pg_extension_config_dump(format('tenantry_private.%I', name)::regclass, '');
   end loop;
 end

@@ -115,15 +115,6 @@ comment on column tenantry_private.index_keys.column_id is 'The encrypted column
 comment on column tenantry_private.index_keys.master_key is 'The master key that wraps it.';
 comment on column tenantry_private.index_keys.wrapped is 'The wrapped key.';
 
-create table tenantry_private.facades (
-  relation regclass primary key,
-  source   text     not null
-);
-
-comment on table tenantry_private.facades is 'Decrypting views, with the text that each was made from.';
-comment on column tenantry_private.facades.relation is 'The table.';
-comment on column tenantry_private.facades.source is 'The query of tenant.<table>.';
-
 -- Open while a batch job works on a table: then, and only then, tenantry_engine has a policy there.
 create table tenantry_private.engine_jobs (
   relation   regclass    not null,

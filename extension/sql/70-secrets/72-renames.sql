@@ -29,7 +29,7 @@ declare
   renamed record;
 begin
   delete from tenantry_private.encrypted_columns c where not exists (select from pg_catalog.pg_class r where r.oid = c.relation);
-  delete from tenantry_private.facades f where not exists (select from pg_catalog.pg_class r where r.oid = f.relation);
+  delete from tenantry_private.views v where not exists (select from pg_catalog.pg_class r where r.oid = v.relation);
   delete from tenantry_private.engine_jobs j where not exists (select from pg_catalog.pg_class r where r.oid = j.relation);
   for renamed in select * from tenantry_private.renamed_secrets() loop
     update tenantry_private.encrypted_columns c

@@ -93,7 +93,7 @@ begin
       lock := 'ACCESS EXCLUSIVE';
       return next;
     end loop;
-    if tenantry_private.facade_made_from(target) is not null then
+    if tenantry_private.made_from(target, 'tenant') is not null then
       statement := format('select tenantry_private.drop_facade(%L)', target);
       lock := null;
       return next;
@@ -130,7 +130,7 @@ begin
     statement := format('grant %s on table %s to tenantry_facade', array_to_string(missing, ', '), target);
     return next;
   end if;
-  if tenantry_private.facade_made_from(target) is distinct from tenantry_private.facade_source(target) then
+  if tenantry_private.made_from(target, 'tenant') is distinct from tenantry_private.facade_source(target) then
     statement := format('select tenantry_private.define_facade(%L)', target);
     lock := format('ACCESS EXCLUSIVE on tenant.%I', (select c.relname from pg_catalog.pg_class c where c.oid = target));
     return next;

@@ -292,7 +292,7 @@ begin
     into taken
     from pg_catalog.pg_class c
     join pg_catalog.pg_class v on v.relname = c.relname and v.relnamespace = to_regnamespace('tenant')
-   where c.oid = target and v.oid is distinct from tenantry_private.facade(target);
+   where c.oid = target and v.oid is distinct from tenantry_private.view_on(target, 'tenant');
   if taken is not null then
     perform tenantry_private.refuse(format('the name of the decrypting view, %s, is taken', taken),
       format('A table of that name in another schema has it. Rename one of the tables: alter table %s rename to …;', target));
@@ -329,7 +329,7 @@ begin
       statements := statements || format('select tenantry_private.drop_facade(%L)', target);
       locks := locks || null::text;
     end if;
-    if tenantry_private.reach_view(target) is not null then
+    if tenantry_private.view_on(target, 'reach') is not null then
       statements := statements || format('select tenantry_private.drop_reach_view(%L)', target);
       locks := locks || null::text;
     end if;

@@ -3,7 +3,7 @@ do $$
 declare
   name text;
 begin
-  foreach name in array array['tag_keys', 'master_keys', 'data_keys', 'index_keys', 'encrypted_columns', 'facades', 'seal_notes', 'engine_jobs', 'key_rotations', 'unopened_values', 'secret_readings'] loop
+  foreach name in array array['tag_keys', 'master_keys', 'data_keys', 'index_keys', 'encrypted_columns', 'seal_notes', 'engine_jobs', 'key_rotations', 'unopened_values', 'secret_readings'] loop
     perform pg_extension_config_dump(format('tenantry_private.%I', name)::regclass, '');
   end loop;
 end

@@ -1,15 +1,5 @@
--- The views reach.<table>, of tenantry_reach, whom row-level security binds by policies of its own: so one table has two
--- plans, the own path's and this one's. Made by their owner's own functions, as the decrypting views are, and out of the way
--- of ALTER TABLE in the same manner.
-
-create table tenantry_private.reach_views (
-  relation regclass primary key,
-  source   text     not null
-);
-
-comment on table tenantry_private.reach_views is 'Views of the reach path, with the text that each was made from.';
-comment on column tenantry_private.reach_views.relation is 'The table.';
-comment on column tenantry_private.reach_views.source is 'The query of reach.<table>.';
+-- The reach path: what its views show, what guards the rows that are shared on it, and what the owner of the views does. Their
+-- policies are TO that role alone, so that one table has two plans, the own path's and this one's.
 
 -- Without blind indexes, by which whoever may not decrypt could try guesses, and without copies of values that are still
 -- being encrypted.
@@ -38,91 +28,6 @@ end
 $$;
 
 comment on function tenantry_private.reach_source(regclass) is 'The query of reach.<table>; null for a table that has none.';
-
--- Found by what it reads, since either may be renamed.
-create function tenantry_private.reach_view(target regclass)
-returns regclass
-language sql stable
-set search_path = pg_catalog, pg_temp
-return (
-  select min(w.ev_class)::regclass
-    from pg_catalog.pg_depend d
-    join pg_catalog.pg_rewrite w on w.oid = d.objid
-    join pg_catalog.pg_class v on v.oid = w.ev_class and v.relnamespace = to_regnamespace('reach') and v.relowner = to_regrole('tenantry_reach')
-   where d.classid = 'pg_catalog.pg_rewrite'::regclass and d.refclassid = 'pg_catalog.pg_class'::regclass and d.refobjid = target);
-
-comment on function tenantry_private.reach_view(regclass) is 'The view of a table on the reach path; null where there is none.';
-
--- Two schemas may have a table of one name: the second is called schema_table.
-create function tenantry_private.reach_name(target regclass)
-returns name
-language sql stable
-set search_path = pg_catalog, pg_temp
-return (
-  select case when exists (
-                     select
-                       from pg_catalog.pg_class v
-                      where v.relnamespace = to_regnamespace('reach') and v.relname = c.relname
-                        and v.oid is distinct from tenantry_private.reach_view(target))
-              then left(n.nspname || '_' || c.relname, 60)::name else c.relname end
-    from pg_catalog.pg_class c
-    join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-   where c.oid = target);
-
-comment on function tenantry_private.reach_name(regclass) is 'How the view of a table on the reach path is called.';
-
-create function tenantry_private.reach_made_from(target regclass)
-returns text
-language sql stable security definer
-set search_path = pg_catalog, pg_temp
-set debug_print_parse = off
-set debug_print_rewritten = off
-set debug_print_plan = off
-return (
-  select r.source
-    from tenantry_private.reach_views r
-    join pg_catalog.pg_class v on v.oid = tenantry_private.reach_view(target) and v.relname = tenantry_private.reach_name(target)
-   where r.relation = target);
-
-comment on function tenantry_private.reach_made_from(regclass) is 'What the view of a table on the reach path was made from; null where there is none of its name.';
-
-create function tenantry_private.record_reach_view(target regclass, source text)
-returns void
-language plpgsql volatile security definer
-set search_path = pg_catalog, pg_temp
-set debug_print_parse = off
-set debug_print_rewritten = off
-set debug_print_plan = off
-as $$
-begin
-  delete from tenantry_private.reach_views r where r.relation = target;
-  if source is not null then
-    insert into tenantry_private.reach_views (relation, source) values (target, source);
-  end if;
-end
-$$;
-
-comment on function tenantry_private.record_reach_view(regclass, text) is 'Remembers what a view of the reach path was made from; null forgets it. For the views'' owner.';
-
-create function tenantry_private.reach_views_to_follow()
-returns table (relation regclass, relation_name name, made boolean)
-language plpgsql stable security definer
-set search_path = pg_catalog, pg_temp
-set debug_print_parse = off
-set debug_print_rewritten = off
-set debug_print_plan = off
-as $$
-begin
-  -- Only of tables that belong to whoever is there.
-  return query
-  select r.relation, c.relname, tenantry_private.reach_view(r.relation) is not null
-    from tenantry_private.reach_views r
-    join pg_catalog.pg_class c on c.oid = r.relation
-   where pg_has_role(session_user, c.relowner, 'member');
-end
-$$;
-
-comment on function tenantry_private.reach_views_to_follow() is 'Tables of whoever is there that have, or should have, a view on the reach path.';
 
 create function tenantry_private.plan_grants_across(target regclass)
 returns table (statement text, lock text)
@@ -219,7 +124,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   target constant regclass := declaration.relation;
-  view   constant regclass := tenantry_private.reach_view(target);
+  view   constant regclass := tenantry_private.view_on(target, 'reach');
 begin
   lock := 'SHARE ROW EXCLUSIVE';
   if declaration.reach and not tenantry_private.row_trigger_is(target, 'tenantry_owner_kept', 'keep_owner', 17) then
@@ -243,8 +148,7 @@ begin
       statement := format('select tenantry_private.drop_reach_view(%L)', target);
       return next;
     end if;
-  elsif tenantry_private.reach_made_from(target) is null
-     or tenantry_private.reach_made_from(target) is distinct from tenantry_private.reach_source(target) then
+  elsif tenantry_private.made_from(target, 'reach') is distinct from tenantry_private.reach_source(target) then
     statement := format('select tenantry_private.define_reach_view(%L)', target);
     return next;
   end if;
@@ -318,31 +222,6 @@ comment on function tenantry_private.record_actor() is 'Trigger: records who ins
 grant create on schema tenantry_private to tenantry_reach;
 set local role tenantry_reach;
 
-create function tenantry_private.make_reach_view(target regclass)
-returns void
-language plpgsql volatile
-as $$
-declare
-  source constant text := tenantry_private.reach_source(target);
-  old    constant regclass := tenantry_private.reach_view(target);
-  view   text;
-begin
-  if old is not null then
-    execute format('drop view %s', old);
-  end if;
-  if source is null then
-    return;
-  end if;
-  view := format('reach.%I', tenantry_private.reach_name(target));
-  perform tenantry_private.record_reach_view(target, source);
-  execute format('create view %s as %s', view, source);
-  execute format('comment on view %s is %L', view, format('Every row of %s that this session may reach: its own, those of what it owns, acts for and is a member of, and what was delegated to it.', target));
-  execute format('grant select, insert, update, delete on %s to tenantry_user', view);
-end
-$$;
-
-comment on function tenantry_private.make_reach_view(regclass) is 'Makes, or makes anew, the view of a table on the reach path: for the functions of tenantry_reach.';
-
 create function tenantry_private.define_reach_view(target regclass)
 returns void
 language plpgsql volatile security definer
@@ -354,7 +233,7 @@ as $$
 begin
   perform tenantry_private.require_admin('make reach views');
   perform tenantry_private.require_declarable(target);
-  perform tenantry_private.make_reach_view(target);
+  perform tenantry_private.make_view(target, 'reach');
 end
 $$;
 
@@ -368,15 +247,10 @@ set debug_print_parse = off
 set debug_print_rewritten = off
 set debug_print_plan = off
 as $$
-declare
-  view constant regclass := tenantry_private.reach_view(target);
 begin
   perform tenantry_private.require_admin('make reach views');
   perform tenantry_private.require_declarable(target);
-  perform tenantry_private.record_reach_view(target, null);
-  if view is not null then
-    execute format('drop view %s', view);
-  end if;
+  perform tenantry_private.unmake_view(target, 'reach');
 end
 $$;
 
@@ -391,12 +265,8 @@ set debug_print_parse = off
 set debug_print_rewritten = off
 set debug_print_plan = off
 as $$
-declare
-  item record;
 begin
-  for item in select * from tenantry_private.reach_views_to_follow() f where f.made and strpos(lower(statement), lower(f.relation_name)) > 0 loop
-    execute format('drop view %s', tenantry_private.reach_view(item.relation));
-  end loop;
+  perform tenantry_private.suspend_views(statement, 'reach');
 end
 $$;
 
@@ -410,22 +280,14 @@ set debug_print_parse = off
 set debug_print_rewritten = off
 set debug_print_plan = off
 as $$
-declare
-  item record;
 begin
-  for item in
-    select * from tenantry_private.reach_views_to_follow() f
-     where (not f.made or f.relation = any (altered))
-       and tenantry_private.reach_made_from(f.relation) is distinct from tenantry_private.reach_source(f.relation)
-  loop
-    perform tenantry_private.make_reach_view(item.relation);
-  end loop;
+  perform tenantry_private.resume_views('reach', altered);
 end
 $$;
 
 comment on function tenantry_private.resume_reach_views(oid[]) is 'Makes the reach views of whoever''s tables these are anew, where they are missing, or of tables that were altered and not as declared.';
 
-revoke all on function tenantry_private.make_reach_view(regclass), tenantry_private.define_reach_view(regclass), tenantry_private.drop_reach_view(regclass),
+revoke all on function tenantry_private.define_reach_view(regclass), tenantry_private.drop_reach_view(regclass),
   tenantry_private.suspend_reach_views(text), tenantry_private.resume_reach_views(oid[]) from public;
 grant execute on function tenantry_private.suspend_reach_views(text), tenantry_private.resume_reach_views(oid[]) to tenantry_owner, tenantry_admin;
 grant execute on function tenantry_private.define_reach_view(regclass), tenantry_private.drop_reach_view(regclass) to tenantry_admin;
