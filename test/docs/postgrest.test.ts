@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { deriveSigningKey } from '../../src/credential.js'
 import { SignJWT } from 'jose'
 import { actingStage, alice, bob, bot, type ActingStage } from '../acting/support/stage.js'
-import { sqlState } from '../extension/support/stage.js'
+import { secret, sqlState } from '../extension/support/stage.js'
 import { repositoryRoot } from '../support/repository.js'
 import { blocksOf } from './blocks.js'
 
@@ -18,7 +18,7 @@ beforeAll(async () => {
 })
 afterAll(() => on.drop())
 
-const { key, keyId } = deriveSigningKey('a secret of the tests, long enough for anybody')
+const { key, keyId } = deriveSigningKey(secret)
 const token = (claims: Record<string, unknown>) =>
   new SignJWT(claims)
     .setProtectedHeader({ alg: 'HS256', kid: keyId })

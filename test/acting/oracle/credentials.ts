@@ -6,8 +6,8 @@ const signing = deriveSigningKey('a secret of the oracle, long enough for anybod
 export const issuer = { keyId: signing.keyId, key: signing.key }
 
 /**
- * A credential for a chain of any length, which `mintCredential` does not make: the principal
- * first, then whoever acts for the one before. The outermost `act` is who is there.
+ * A credential for any chain, also one that names somebody twice in a row, which an `Identity` does
+ * not: the principal first, then whoever acts for the one before. The outermost `act` is who is there.
  */
 export function chained(audience: string, [sub = '', ...actors]: readonly string[]): string {
   const act = actors.reduce<object | undefined>(

@@ -1,11 +1,12 @@
 import type pg from 'pg'
-import { deriveSigningKey } from '../../../src/credential.js'
-import { createHmac } from 'node:crypto'
-import type { Entity } from '../../../src/identity.js'
+import { identityOf, type Entity } from '../../../src/identity.js'
 import type { TestDatabase } from '../../support/database.js'
-import { inTransaction, stage as ordinaryStage, type Stage } from '../../extension/support/stage.js'
-
-const secret = 'a secret of the tests, long enough for anybody'
+import {
+  credentialOf,
+  inTransaction,
+  stage as ordinaryStage,
+  type Stage,
+} from '../../extension/support/stage.js'
 
 export const ids = {
   alice: '6f1c0000-0000-4000-8000-00000000000a',
@@ -38,24 +39,10 @@ export interface ActingStage extends Stage {
   rows(chain: Chain, query: string, values?: unknown[]): Promise<unknown[]>
 }
 
-/** A credential that names every link: `act` is who is there, its own `act` whom that one acts for. */
-export function chainCredential(audience: string, chain: Chain, lifetime = 60): string {
-  const { key, keyId } = deriveSigningKey(secret)
-  const [principal, ...actors] = chain
-  const act = actors.reduce<object | undefined>(
-    (inner, sub) => ({ sub, ...(inner && { act: inner }) }),
-    undefined,
-  )
-  const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url')
-  const head = part({ alg: 'HS256', typ: 'JWT', kid: keyId })
-  const claims = part({
-    sub: principal,
-    ...(act && { act }),
-    aud: audience,
-    exp: Math.floor(Date.now() / 1000) + lifetime,
-  })
-  const signature = createHmac('sha256', key).update(`${head}.${claims}`).digest('base64url')
-  return `${head}.${claims}.${signature}`
+/** A credential that names every link, principal first. */
+export function chainCredential(audience: string, chain: Chain): string {
+  const [actor, ...actsFor] = [...chain].reverse() as [Entity, ...Entity[]]
+  return credentialOf(audience, identityOf(actor, actsFor))
 }
 
 /**

@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import { deriveSigningKey, mintCredential } from '../../../src/credential.js'
-import { identityOf, type Entity } from '../../../src/identity.js'
+import { identityOf, type Entity, type Identity } from '../../../src/identity.js'
 import { testDatabase, type TestDatabase, type TestRole } from '../../support/database.js'
 
 export interface Planned {
@@ -39,7 +39,8 @@ export interface Stage {
   drop(): Promise<void>
 }
 
-const secret = 'a secret of the tests, long enough for anybody'
+/** What the issuer of every stage is made from. */
+export const secret = 'a secret of the tests, long enough for anybody'
 
 export async function stage(given?: TestDatabase): Promise<Stage> {
   const db = given ?? (await testDatabase())
@@ -83,8 +84,12 @@ export async function stage(given?: TestDatabase): Promise<Stage> {
 
 /** A credential of a principal that acts for itself. */
 export function credential(audience: string, who: Entity): string {
+  return credentialOf(audience, identityOf(who))
+}
+
+export function credentialOf(audience: string, who: Identity): string {
   const expiresAt = Math.floor(Date.now() / 1000) + 60
-  return mintCredential(deriveSigningKey(secret), identityOf(who), { audience, expiresAt })
+  return mintCredential(deriveSigningKey(secret), who, { audience, expiresAt })
 }
 
 export async function inTransaction<T>(client: pg.Client, work: () => Promise<T>): Promise<T> {
