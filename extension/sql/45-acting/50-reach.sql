@@ -2,6 +2,33 @@
 -- there; at the end of such a way also what was delegated. One privilege at a time: a way counts if each of its links leaves
 -- that privilege, so the intersections along every way, and their union, come down to which entities can be walked to.
 -- Cycles and diamonds end by themselves, since each entity is met once.
+
+-- One step of such a way. A single query without a SET clause, so that the planner puts it into those that walk; what they do
+-- not ask for is not computed.
+create function tenantry_private.links_of(from_kind text, from_id text)
+returns table (kind text, id text, bits integer, rank integer, words text)
+language sql stable parallel safe
+begin atomic
+  select e.kind, e.id, 63, 1, format(' owns %s:%s', e.kind, e.id)
+    from tenantry_private.entities e
+   where e.owner_kind = from_kind and e.owner_id = from_id and e.gone_at is null
+  union all
+  -- never to hand on
+  select p.kind, p.id, 31, 2, format(' acts for its owner %s:%s', p.kind, p.id)
+    from tenantry_private.entities a
+    join tenantry_private.kinds k on k.kind = a.kind
+    join tenantry_private.entities p on p.kind = a.owner_kind and p.id = a.owner_id and p.gone_at is null
+   where a.kind = from_kind and a.id = from_id and (a.acts_for_owner or k.acts_for_owner)
+  union all
+  select c.kind, c.id, m.bits, 3, format(' is a member of %s:%s (%s%s)', c.kind, c.id, m.relation, coalesce(', role ' || nullif(m.role, ''), ''))
+    from tenantry_private.memberships m
+    join tenantry_private.entities c on c.kind = m.container_kind and c.id = m.container_id and c.gone_at is null
+   where m.member_kind = from_kind and m.member_id = from_id and not m.void;
+end;
+
+comment on function tenantry_private.links_of(text, text) is
+  'What an entity works on directly: what it owns, its owner if it acts for that, what it is a member of; with the privilege bits that the link leaves, and in words.';
+
 -- goal: the only kind that is asked for, so that kinds which never lead to it are left out; null for all.
 create function tenantry_private.walk(start_kind text, start_id text, mask integer, goal text default null)
 returns table (kind text, id text)
@@ -31,25 +58,8 @@ begin
     union
     select step.kind, step.id
       from walk w
-     cross join lateral (
-       -- what it owns
-       select e.kind, e.id
-         from tenantry_private.entities e
-        where e.owner_kind = w.kind and e.owner_id = w.id and e.gone_at is null and (useful is null or e.kind = any (useful))
-       union all
-       -- whom it acts for: never to hand on
-       select p.kind, p.id
-         from tenantry_private.entities a
-         join tenantry_private.kinds k on k.kind = a.kind
-         join tenantry_private.entities p on p.kind = a.owner_kind and p.id = a.owner_id and p.gone_at is null
-        where a.kind = w.kind and a.id = w.id and (a.acts_for_owner or k.acts_for_owner) and mask <> 32 and (useful is null or a.owner_kind = any (useful))
-       union all
-       -- what it is a member of
-       select c.kind, c.id
-         from tenantry_private.memberships m
-         join tenantry_private.entities c on c.kind = m.container_kind and c.id = m.container_id and c.gone_at is null
-        where m.member_kind = w.kind and m.member_id = w.id and m.bits & mask <> 0 and not m.void and (useful is null or m.container_kind = any (useful))) step
-     where w.kind = any (onward))
+     cross join lateral tenantry_private.links_of(w.kind, w.id) step
+     where w.kind = any (onward) and step.bits & mask <> 0 and (useful is null or step.kind = any (useful)))
   select w.kind, w.id from walk w;
 end
 $$;

@@ -74,21 +74,9 @@ begin
       from (select distinct on (step.entity) step.entity, f.way || step.words as way
               from unnest(frontier, ways) as f (entity, way)
              cross join lateral (
-               select e.kind || ':' || e.id as entity, ' owns ' || e.kind || ':' || e.id as words, 1 as rank
-                 from tenantry_private.entities e
-                where e.owner_kind = tenantry_private.kind_of(f.entity) and e.owner_id = tenantry_private.id_of(f.entity) and e.gone_at is null
-               union all
-               select a.owner_kind || ':' || a.owner_id, ' acts for its owner ' || a.owner_kind || ':' || a.owner_id, 2
-                 from tenantry_private.entities a
-                 join tenantry_private.kinds k on k.kind = a.kind
-                 join tenantry_private.entities p on p.kind = a.owner_kind and p.id = a.owner_id and p.gone_at is null
-                where a.kind = tenantry_private.kind_of(f.entity) and a.id = tenantry_private.id_of(f.entity) and (a.acts_for_owner or k.acts_for_owner)
-               union all
-               select m.container_kind || ':' || m.container_id,
-                      format(' is a member of %s:%s (%s%s)', m.container_kind, m.container_id, m.relation, coalesce(', role ' || nullif(m.role, ''), '')), 3
-                 from tenantry_private.memberships m
-                 join tenantry_private.entities c on c.kind = m.container_kind and c.id = m.container_id and c.gone_at is null
-                where m.member_kind = tenantry_private.kind_of(f.entity) and m.member_id = tenantry_private.id_of(f.entity) and m.bits & 1 <> 0 and not m.void
+               select l.kind || ':' || l.id as entity, l.words, l.rank
+                 from tenantry_private.links_of(tenantry_private.kind_of(f.entity), tenantry_private.id_of(f.entity)) l
+                where l.bits & 1 <> 0
                union all
                select goal, format(' was given %s by delegation %s', goal, d.id), 4
                  from tenantry_private.entities t
