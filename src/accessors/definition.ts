@@ -53,7 +53,7 @@ export interface ColumnDefinition {
   readonly select?: boolean
   readonly insert?: boolean
   readonly update?: boolean
-  /** An upsert leaves it as it is, unless its \`update\` names it. */
+  /** An upsert leaves it as it is, unless its `update` names it. */
   readonly kept?: boolean
 }
 
