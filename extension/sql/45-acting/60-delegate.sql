@@ -125,13 +125,18 @@ begin
     from tenantry_private.entities e
    where e.kind = tenantry_private.kind_of(target) and e.id = tenantry_private.id_of(target) and e.gone_at is null;
   strong := tenantry_private.held(context, subject.kind, subject.id);
-  if strong & 32 = 0 then
+  -- What it does not hold itself it may still have been given to pass on.
+  if strong & 32 = 0 or bits & ~strong <> 0 then
     source := tenantry_private.passable(context, subject.kind, subject.id, bits, tables, expires_at, redelegate);
     -- The same answer for an entity that does not exist.
-    if source.id is null then
+    if source.id is null and strong & 32 = 0 then
       raise exception '% may not delegate for %', concat_ws(' for ', context[5], nullif(context[6], context[5])), target
         using errcode = 'TN004', hint = 'It would have to own it, to be a member with the privilege delegate, or to have been given it with redelegate.';
+    elsif strong & 32 <> 0 and (bits & ~source.bits) is distinct from 0 then
+      source := null;
     end if;
+  end if;
+  if source.id is not null then
     strong := source.bits;
     expires_at := coalesce(expires_at, source.expires_at);
     tables := coalesce(tables, source.tables);

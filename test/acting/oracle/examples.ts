@@ -55,4 +55,15 @@ export const examples: readonly Graph[] = [
   ]),
   graph([gift('user:0', 'user:1'), { do: 'expire', nth: 0 }]),
   graph([{ ...gift('org:0', 'user:0'), tables: ['notes'] } as Step]),
+  // Who may delegate as a member, and was given besides what a member has not.
+  graph([
+    { ...userOwnsOrg, role: 'admin' } as Step,
+    gift('org:0', 'user:0'),
+    {
+      ...gift('user:0', 'user:1'),
+      forEntity: 'org:0',
+      redelegate: 0,
+      privileges: ['decrypt'],
+    } as Step,
+  ]),
 ]
