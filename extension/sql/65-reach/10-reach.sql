@@ -148,7 +148,9 @@ begin
       statement := format('select tenantry_private.drop_reach_view(%L)', target);
       return next;
     end if;
-  elsif tenantry_private.made_from(target, 'reach') is distinct from tenantry_private.reach_source(target) then
+  -- a dry run knows no source yet: the declaration is not recorded
+  elsif tenantry_private.made_from(target, 'reach') is null
+     or tenantry_private.made_from(target, 'reach') is distinct from tenantry_private.reach_source(target) then
     statement := format('select tenantry_private.define_reach_view(%L)', target);
     return next;
   end if;
