@@ -89,7 +89,7 @@ to tenantry_facade, tenantry_reach;
 grant execute on function tenantry_private.lock_patiently(regclass, regclass, integer), tenantry_private.relation_tree(regclass) to tenantry_facade;
 grant execute on function
   tenantry_private.is_admin(), tenantry_private.require_admin(text),
-  tenantry_private.engine_queries(uuid, text), tenantry_private.job_place(regclass, text), tenantry_private.keep_job_place(regclass, text, text[], bigint),
+  tenantry_private.engine_queries(uuid, text), tenantry_private.job_place(regclass, text), tenantry_private.is_job_open(regclass, text), tenantry_private.keep_job_place(regclass, text, text[], bigint),
   tenantry_private.convert_values(uuid, text, bytea, text[], text[], text[], bytea[]), tenantry_private.part(bytea),
   tenantry_private.note_unopened(uuid, text, integer, text), tenantry_private.forget_unopened(uuid)
 to tenantry_engine;

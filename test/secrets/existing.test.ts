@@ -193,6 +193,39 @@ describe('on the way', () => {
     expect(await on.check()).toEqual([])
   })
 
+  test('the rewriting waits for what may still see the copies; interrupted, it is said, and done by the next call', async () => {
+    await move('switched')
+    const runner = await on.owner.connect()
+    const { rows } = await runner.query<{ pid: number }>('select pg_backend_pid() as pid')
+    const holder = await on.db.admin.connect()
+    await holder.query('begin')
+    await holder.query('select pg_current_xact_id()')
+    const ended = refusal(
+      runner.query(`call tenantry.encrypt_existing('letters', 'body', to_step => 'sealed')`),
+    )
+    await until(() =>
+      on.db.admin.query(
+        `select from pg_stat_activity where pid = $1 and wait_event = 'PgSleep'`,
+        [rows[0]!.pid],
+      ),
+    )
+    await on.db.admin.query('select pg_cancel_backend($1)', [rows[0]!.pid])
+    expect((await ended).code).toBe('57014')
+    await runner.end()
+    await holder.query('commit')
+    holder.release()
+    expect(await on.check()).toContainEqual(
+      expect.objectContaining({
+        code: 'job_open',
+        problem: expect.stringContaining('has not been rewritten since') as string,
+        fix: expect.stringContaining(`'sealed'`) as string,
+      }),
+    )
+    expect(await policies()).toEqual([])
+    await move('sealed')
+    expect(await on.check()).toEqual([])
+  })
+
   test('a difference between a value and its copy is found, and goes no further', async () => {
     await move('filled')
     await on.db.admin.query(`begin; set local session_replication_role = replica;

@@ -102,9 +102,12 @@ begin
   end loop;
 
   for item in select * from tenantry_private.open_jobs() loop
-    severity := 'info'; code := 'job_open'; object := item.relation;
-    problem := format('job %s has been open since %s, %s rows done: tenantry_engine may read and write every row meanwhile', split_part(item.job, ' ', 1), item.started_at, item.done);
-    fix := case when item.job like 'reseal %' then 'call tenantry.rotate_data_keys(<the application''s share>);'
+    severity := case when item.job like 'scrub %' then 'warning' else 'info' end; code := 'job_open'; object := item.relation;
+    problem := case when item.job like 'scrub %'
+      then format('the copies of plaintexts of %I were dropped at %s, and the table has not been rewritten since: they are in dead rows', item.column_name, item.started_at)
+      else format('job %s has been open since %s, %s rows done: tenantry_engine may read and write every row meanwhile', split_part(item.job, ' ', 1), item.started_at, item.done) end;
+    fix := case when item.job like 'scrub %' then format('call tenantry.encrypt_existing(%L, %L, %L, ''sealed'');', item.relation, item.column_name, item.path)
+                when item.job like 'reseal %' then 'call tenantry.rotate_data_keys(<the application''s share>);'
                 when item.job like 'open %' then format('call tenantry.unencrypt_column(%L, %L, %L, <the application''s share>);', item.relation, item.column_name, item.path)
                 else format('call tenantry.encrypt_existing(%L, %L, %L, key_share => <the application''s share>);', item.relation, item.column_name, item.path) end;
     return next;

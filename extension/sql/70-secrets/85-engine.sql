@@ -15,11 +15,12 @@ set debug_print_rewritten = off
 set debug_print_plan = off
 as $$
 begin
-  return exists (select from tenantry_private.engine_jobs j where j.relation = target);
+  -- a table that is only to be rewritten is no work for tenantry_engine
+  return exists (select from tenantry_private.engine_jobs j where j.relation = target and j.job not like 'scrub %');
 end
 $$;
 
-comment on function tenantry_private.engine_works_on(regclass) is 'Whether a batch job is open on a table.';
+comment on function tenantry_private.engine_works_on(regclass) is 'Whether a batch job is open on a table that tenantry_engine does.';
 
 create function tenantry_private.engine_queries(secret_column uuid, mode text)
 returns text[]
@@ -411,6 +412,14 @@ end
 $$;
 
 comment on function tenantry_private.job_place(regclass, text) is 'Where a job would go on.';
+
+create function tenantry_private.is_job_open(target regclass, working text)
+returns boolean
+language sql stable
+set search_path = pg_catalog, pg_temp
+return (tenantry_private.job_place(target, working)).relation is not null;
+
+comment on function tenantry_private.is_job_open(regclass, text) is 'Whether a job is open.';
 
 create function tenantry_private.keep_job_place(target regclass, working text, place text[], more bigint)
 returns void

@@ -235,12 +235,15 @@ begin
         perform tenantry_private.step_column(target, secret.column_id, 'switched');
         commit;
       else
-        perform tenantry_private.scrub(target, secret.column_id);
+        perform tenantry_private.drop_copies(target, secret.column_id);
         commit;
     end case;
     secret := tenantry_private.encrypted_column(target, column_name, path);
     raise notice '%.%: %', target, pg_catalog.quote_ident(column_name), secret.state;
   end loop;
+  if tenantry_private.is_job_open(target, 'scrub ' OPERATOR(pg_catalog.||) secret.column_id::text) then
+    call tenantry_private.scrub(target, secret.column_id);
+  end if;
 end
 $$;
 
@@ -305,34 +308,7 @@ $$;
 
 comment on function tenantry_private.refuse_differing(regclass, name, bigint) is 'Refuses to go on where values differ from their copies. Error: TN011.';
 
--- Rewriting keeps dead rows that a snapshot of this database could still see: another session's, or autovacuum's. Whoever
--- may not look at other sessions waits for none.
-create function tenantry_private.await_snapshots(target regclass)
-returns void
-language plpgsql volatile
-set search_path = pg_catalog, pg_temp
-as $$
-begin
-  for attempt in 1 .. 200 loop
-    if not exists (
-         select
-           from pg_stat_activity a
-           join pg_stat_activity own on own.pid = pg_backend_pid()
-          where a.datid = own.datid and a.pid <> own.pid
-            and age(a.backend_xmin) > age(own.backend_xmin)) then
-      return;
-    end if;
-    perform pg_stat_clear_snapshot();
-    perform pg_sleep(0.1);
-  end loop;
-  raise warning 'transactions that began earlier may still see the plaintexts of %, so their dead rows stay for now', target
-    using hint = format('When they have ended, run: vacuum full %s; to find them: select pid, xact_start, query from pg_stat_activity where backend_xmin is not null;', target);
-end
-$$;
-
-comment on function tenantry_private.await_snapshots(regclass) is 'Waits up to 20 seconds for snapshots of this database that are older than this transaction''s, and warns if some stay.';
-
-create function tenantry_private.scrub(target regclass, secret_column uuid)
+create function tenantry_private.drop_copies(target regclass, secret_column uuid)
 returns void
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
@@ -340,7 +316,6 @@ as $$
 declare
   copies constant name := (select e.plain_column from tenantry_private.encrypted(target) e where e.column_id = secret_column);
   settled record;
-  part    record;
 begin
   perform tenantry_private.lock_facade(target);
   perform tenantry_private.drop_facade(target);
@@ -351,9 +326,43 @@ begin
   for settled in select * from tenantry_private.settle_table(target, 0, false) loop
     null;
   end loop;
-  -- Rewrites heap and TOAST without dead rows and dropped columns, and every index; of a partitioned table in its partitions,
-  -- where the rows are.
-  perform tenantry_private.await_snapshots(target);
+  perform tenantry_private.keep_job_place(target, 'scrub ' || secret_column, null, 0);
+end
+$$;
+
+comment on function tenantry_private.drop_copies(regclass, uuid) is 'Drops the copies of plaintexts, and notes that the table is to be rewritten. Error: 55P03.';
+
+-- Rewriting keeps dead rows that somebody could still see: a snapshot of this database, autovacuum's among them, or this
+-- session's own, which is as old as the oldest transaction under way in any database. Snapshots of other sessions are not
+-- shown to everybody: who may not look at them waits for the transactions that write, and for nobody else.
+create function tenantry_private.is_seen_still(since xid8)
+returns boolean
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return pg_snapshot_xmin(pg_current_snapshot()) <= since
+      or exists (
+         select
+           from pg_stat_activity a
+          where a.datname = current_database() and a.pid <> pg_backend_pid()
+            and greatest(age(a.backend_xmin), age(a.backend_xid)) >= age(since::xid));
+end
+$$;
+
+comment on function tenantry_private.is_seen_still(xid8) is 'Whether a transaction may still see rows that were dead when the given one began.';
+
+create function tenantry_private.rewrite_table(target regclass, secret_column uuid)
+returns void
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  part record;
+begin
+  perform tenantry_private.lock_facade(target);
+  -- Heap and TOAST without dead rows and dropped columns, and every index; of a partitioned table in its partitions, where the
+  -- rows are.
   for part in
     select tree.relation, i.relname as index, x.indisclustered as clustered
       from tenantry_private.relation_tree(target) tree
@@ -372,10 +381,40 @@ begin
     end if;
   end loop;
   execute format('analyze %s', target);
+  perform tenantry_private.close_job(target, 'scrub ' || secret_column);
 end
 $$;
 
-comment on function tenantry_private.scrub(regclass, uuid) is 'Drops the copies of plaintexts and rewrites the table and its partitions, with TOAST tables and indexes. Errors: 55P03, TN011.';
+comment on function tenantry_private.rewrite_table(regclass, uuid) is 'Rewrites a table and its partitions, with TOAST tables and indexes. Errors: 55P03, TN011.';
+
+create procedure tenantry_private.scrub(target regclass, secret_column uuid)
+language plpgsql
+as $$
+declare
+  since    xid8;
+  deadline constant timestamptz := pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) interval '20 seconds';
+begin
+  -- After the copies are dropped, so that whatever holds one is older.
+  since := pg_catalog.pg_current_xact_id();
+  commit;
+  while tenantry_private.is_seen_still(since) loop
+    if pg_catalog.clock_timestamp() OPERATOR(pg_catalog.>) deadline then
+      raise warning 'transactions that began earlier may still see the plaintexts of %, so their dead rows stay for now', target
+        using hint = pg_catalog.format('When they have ended, run: vacuum full %s; to find them: select pid, datname, xact_start, query from pg_stat_activity where backend_xmin is not null;', target);
+      exit;
+    end if;
+    -- Each look in a transaction of its own: a snapshot of this session's would be one more to wait for.
+    commit;
+    perform pg_catalog.pg_sleep(0.1);
+    commit;
+  end loop;
+  perform tenantry_private.rewrite_table(target, secret_column);
+  commit;
+end
+$$;
+
+comment on procedure tenantry_private.scrub(regclass, uuid) is
+  'Waits up to 20 seconds for transactions that may still see copies of plaintexts, warns if some stay, and rewrites the table. Interrupted, it is done by the next call of encrypt_existing(). Errors: 55P03, TN011.';
 
 create procedure tenantry_private.make_plain(target regclass, secret_column uuid, key_share bytea, batch_size integer)
 language plpgsql
@@ -408,6 +447,7 @@ begin
   select e.* into secret from tenantry_private.encrypted(target) e where e.column_id = secret_column;
   perform tenantry_private.lock_facade(target);
   perform tenantry_private.drop_facade(target);
+  perform tenantry_private.close_job(target, 'scrub ' || secret_column);
   perform tenantry_private.move_encrypted_column(secret_column, null);
   if not exists (select from tenantry_private.encrypted(target)) then
     for item in select t.tgname from pg_catalog.pg_trigger t where t.tgrelid = target and t.tgname like '~tenantry\_seal\_%' and t.tgparentid = 0 loop
