@@ -57,7 +57,7 @@ grant execute on function tenantry.principal(text, text), tenantry.reach(text, t
   tenantry.leave(), tenantry.audience(), tenantry.version() to public;
 -- A new partition of a kind's table takes over its trigger, so whoever creates partitions must be allowed to call this. It
 -- cannot be called but as a trigger, and looks into the registry for what to follow.
-grant execute on function tenantry_private.follow_kind(), tenantry_private.follow_membership(), tenantry_private.keep_owner(), tenantry_private.record_actor(), tenantry_private.reach_of(text, text, text) to public;
+grant execute on function tenantry_private.follow_kind(), tenantry_private.follow_membership(), tenantry_private.keep_owner(), tenantry_private.record_actor(), tenantry_private.reach_of(text, text, text), tenantry_private.is_without_context() to public;
 grant select on tenantry.kinds, tenantry.tables, tenantry.membership_sources, tenantry.schemas, tenantry.encrypted_columns to public;
 grant execute on function tenantry_private.privilege_names(integer), tenantry_private.privilege_list(integer), tenantry_private.encrypted_listing(), tenantry.wants_key_share() to public;
 
@@ -97,7 +97,7 @@ to tenantry_engine;
 -- The entering functions go to each login that tenantry.allow() names, not to a group: roles are cluster-wide.
 
 -- For DBAs. Every one of them also asks whether the login is an admin of this database.
-grant select on tenantry.audit, tenantry.granted_across, tenantry.issuers, tenantry.key_status, tenantry.secret_readings, tenantry.unopened_values
+grant select on tenantry.rollout_status, tenantry.rollout_quarantine, tenantry.rollout_log, tenantry.rollout_signals, tenantry.rollout_sources, tenantry.audit, tenantry.granted_across, tenantry.issuers, tenantry.key_status, tenantry.secret_readings, tenantry.unopened_values
 to tenantry_admin;
 grant execute on function
   tenantry.configure(text, text), tenantry.initialise(boolean),
@@ -117,11 +117,19 @@ grant execute on function
   tenantry.sync(boolean), tenantry.uninstall(boolean), tenantry.check(text),
   tenantry.create_master_key(bytea), tenantry.bring_key_share(bytea), tenantry.assume(tenantry.entity, tenantry.entity, bytea),
   tenantry.set_key_provider(text, text), tenantry.alter_table(regclass, text), tenantry.watch_ddl(), tenantry.finish_master_rotation(bytea), tenantry.shred(tenantry.entity, text),
-  tenantry.encrypt_column(regclass, name, text[], boolean, boolean, regprocedure, boolean)
+  tenantry.encrypt_column(regclass, name, text[], boolean, boolean, regprocedure, boolean),
+  tenantry.rollout(regclass, name, text, name[], name[], bigint, name[], jsonb, text, name, boolean), tenantry.rollout_end(regclass),
+  tenantry.rollout_signal(regclass, integer, text, text), tenantry.rollout_unsignal(regclass, text),
+  tenantry.rollout_from_column(regclass, name), tenantry.rollout_from_parent(regclass, name[], regclass, name[], name),
+  tenantry.rollout_from_member(regclass, name, regclass, name, name, text), tenantry.rollout_from_json(regclass, name, text[]),
+  tenantry.rollout_from_alias(regclass, name, regclass, name, name), tenantry.rollout_from_constant(regclass, tenantry.entity, text),
+  tenantry.rollout_plan(regclass), tenantry.rollout_impact(regclass), tenantry.rollout_checksum(regclass),
+  tenantry.rollout_resolve(regclass, tenantry.entity, text[]), tenantry.rollout_resolve_where(regclass, tenantry.entity, text)
 to tenantry_admin;
 grant execute on procedure
   tenantry.encrypt_existing(regclass, name, text[], text, bytea, integer), tenantry.unencrypt_column(regclass, name, text[], bytea, integer),
-  tenantry.rotate_master_key(bytea, bytea, integer), tenantry.rotate_data_keys(bytea, tenantry.entity, integer)
+  tenantry.rotate_master_key(bytea, bytea, integer), tenantry.rotate_data_keys(bytea, tenantry.entity, integer),
+  tenantry.rollout_to(regclass, text, integer)
 to tenantry_admin;
 
 do $admin$

@@ -176,6 +176,7 @@ describe('SQL that is injected into one person’s session', () => {
         'tenantry_private.follow_kind()',
         // triggers of memberships, of owners and of actors: each reads its own table's declaration
         'tenantry_private.follow_membership()',
+        'tenantry_private.is_without_context()',
         'tenantry_private.keep_owner()',
         'tenantry_private.record_actor()',
         // acting for others: each asks the context, and tells only about what it reaches

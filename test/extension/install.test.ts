@@ -133,6 +133,7 @@ describe('an installation', () => {
       'tenantry_private.encrypted_listing()',
       'tenantry_private.follow_kind()',
       'tenantry_private.follow_membership()',
+      'tenantry_private.is_without_context()',
       'tenantry_private.keep_owner()',
       'tenantry_private.privilege_list(integer)',
       'tenantry_private.privilege_names(integer)',

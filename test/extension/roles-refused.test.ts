@@ -193,6 +193,7 @@ describe('what an ordinary login may not', () => {
       'tenantry_private.enter_for_pass(text,integer)',
       'tenantry_private.enter_for_pass(text,integer,bytea)',
       'tenantry_private.explained(regclass,text,text,text)',
+      'tenantry_private.is_without_context()',
       'tenantry_private.linked(text,text,regclass)',
       'tenantry_private.open_bytea(text,bytea,uuid,text,bytea,boolean)',
       'tenantry_private.open_text(text,text,uuid,text,bytea,boolean)',

@@ -48,6 +48,7 @@ test('only functions that give sealed things, or open one’s own, are the appli
     'encrypted_listing',
     'enter_for_pass',
     'explained',
+    'is_without_context',
     'linked',
     'open_bytea',
     'open_text',

@@ -76,9 +76,9 @@ begin
     end if;
     return;
   end if;
-  if setting = 'on_missing_context' and value not in ('empty', 'error') then
+  if setting = 'on_missing_context' and value not in ('empty', 'log', 'error') then
     raise exception 'on_missing_context cannot be %', quote_literal(value)
-      using errcode = '22023', hint = 'Use empty (no rows, the default) or error (SQLSTATE TN001).';
+      using errcode = '22023', hint = 'Use empty (no rows, the default), log (no rows, and a line in the server log) or error (SQLSTATE TN001).';
   end if;
   if setting = 'context_lifetime' and value::interval not between interval '1 second' and interval '1 day' then
     raise exception 'context_lifetime must lie between 1 second and 1 day'
@@ -94,7 +94,7 @@ end
 $$;
 
 comment on function tenantry.configure(text, text) is
-  'Changes a setting of this database; null restores its default. audience: what credentials must name (default: the database''s name). on_missing_context: empty (default) or error. context_lifetime: how long a context may live within its transaction (interval, default 1 hour). Errors: 22023, 42501.';
+  'Changes a setting of this database; null restores its default. audience: what credentials must name (default: the database''s name). on_missing_context: empty (default), log (as empty, and the server log names the login, application and statement) or error. context_lifetime: how long a context may live within its transaction (interval, default 1 hour). Errors: 22023, 42501.';
 
 create function tenantry.audience()
 returns text

@@ -155,12 +155,13 @@ set debug_print_plan = off
 as $$
 begin
   return tenantry_private.open_context() is null
-     and not (tenantry_private.is_allowed('user')
-              and not (select r.rolsuper from pg_catalog.pg_roles r where r.rolname = session_user));
+     and (not tenantry_private.is_allowed('user')
+          or (select r.rolsuper from pg_catalog.pg_roles r where r.rolname = session_user)
+          or tenantry_private.is_legacy());
 end
 $$;
 
-comment on function tenantry.sets_up() is 'Whether this session sets things up rather than works as somebody: it has no context, and its login is not an application''s. Errors: TN001 (on_missing_context = error), TN002, TN003.';
+comment on function tenantry.sets_up() is 'Whether this session sets things up rather than works as somebody: it has no context, and its login is not an application''s, or one that a rollout lets through still. Errors: TN001 (on_missing_context = error), TN002, TN003.';
 
 create function tenantry.entered()
 returns boolean

@@ -343,7 +343,7 @@ begin
   type := coalesce(owner.atttypid,
             tenantry_private.column_type(declaration.parent, (tenantry_private.declared(declaration.parent)).owner_column));
 
-  if not coalesce(owner.attnotnull, false) then
+  if not coalesce(owner.attnotnull, false) and not tenantry_private.in_transition(target) then
     statement := format('alter table %s alter column %I set not null', target, declaration.owner_column);
     lock := 'ACCESS EXCLUSIVE';
     return next;

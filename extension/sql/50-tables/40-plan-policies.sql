@@ -11,6 +11,7 @@ declare
     tenantry_private.column_type(declaration.relation, declaration.owner_column),
     tenantry_private.column_type(declaration.parent, (tenantry_private.declared(declaration.parent)).owner_column));
   cast_to    constant text := tenantry_private.id_cast(type);
+  in_transition constant boolean := tenantry_private.in_transition(declaration.relation);
   rule       record;
   condition  text;
   migration  name;
@@ -21,9 +22,13 @@ begin
       from (values (1, 'select'), (2, 'insert'), (3, 'update'), (4, 'delete')) as c (position, command)
      cross join (values (true), (false)) as twin (permissive)
      cross join (values (1, 'tenantry_user', 'tenantry_'), (2, 'tenantry_facade', 'tenantry_facade_'), (3, 'tenantry_reach', 'tenantry_reach_')) as r (position, to_role, prefix)
-     where r.to_role = 'tenantry_user'
-        or r.to_role = 'tenantry_facade' and exists (select from tenantry_private.encrypted(declaration.relation))
-        or r.to_role = 'tenantry_reach' and declaration.reach
+     where (r.to_role = 'tenantry_user'
+            or r.to_role = 'tenantry_facade' and exists (select from tenantry_private.encrypted(declaration.relation))
+            or r.to_role = 'tenantry_reach' and declaration.reach)
+       -- The floors would bind legacy roles, too, where they are members of tenantry_user.
+       and (twin.permissive or not in_transition or r.to_role <> 'tenantry_user' or not exists (
+              select from unnest((tenantry_private.rollout(declaration.relation)).legacy_roles) as l (role_name)
+               where pg_has_role(l.role_name, 'tenantry_user', 'member')))
      order by r.position, twin.permissive desc, c.position
   loop
     command    := rule.command;
@@ -64,6 +69,22 @@ begin
     check_text := case when rule.command not in ('select', 'delete') then 'true' end;
     return next;
   end loop;
+
+  if in_transition then
+    for rule in
+      select r.role_name, left(encode(sha256(convert_to(r.role_name, 'UTF8')), 'hex'), 8) as tag
+        from unnest((tenantry_private.rollout(declaration.relation)).legacy_roles) as r (role_name)
+       order by r.role_name
+    loop
+      policy     := 'tenantry_legacy_' || rule.tag;
+      command    := 'all';
+      permissive := true;
+      to_role    := rule.role_name;
+      using_text := '(select tenantry_private.is_without_context())';
+      check_text := using_text;
+      return next;
+    end loop;
+  end if;
 
   -- Made for those whom allow() has named; until somebody breaks the glass they let nobody through, whatever else does.
   if exists (select from tenantry_private.allowed_logins() a where a.granted_as = 'maintenance') then
@@ -245,7 +266,7 @@ begin
       statement := format('alter table %s enable row level security', relation.name);
       return next;
     end if;
-    if not relation.relforcerowsecurity then
+    if not relation.relforcerowsecurity and not tenantry_private.in_transition(target) then
       statement := format('alter table %s force row level security', relation.name);
       return next;
     end if;

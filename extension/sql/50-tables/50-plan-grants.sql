@@ -30,7 +30,7 @@ begin
     statement := format('grant usage on schema %I to tenantry_user', schema);
     return next;
   end if;
-  if tenantry_private.granted(target, 0) <> '{}' then
+  if tenantry_private.granted(target, 0) <> '{}' and not tenantry_private.in_transition(target) then
     statement := format('revoke all on table %s from public', target);
     return next;
   end if;

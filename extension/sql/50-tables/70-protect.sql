@@ -20,7 +20,7 @@ begin
            from tenantry_private.actual_policies(target) a
           where a.policy = w.policy and a.command = w.command and a.permissive = w.permissive and a.to_roles = array[w.to_role]);
   if missing is not null
-     or not (select c.relrowsecurity and c.relforcerowsecurity from pg_catalog.pg_class c where c.oid = target) then
+     or not (select c.relrowsecurity and (c.relforcerowsecurity or tenantry_private.in_transition(target)) from pg_catalog.pg_class c where c.oid = target) then
     perform tenantry_private.refuse(format('%s is not protected: %s', target, coalesce('missing ' || missing, 'row-level security is not forced')),
       'Run: select * from tenantry.sync();');
   end if;

@@ -1,0 +1,375 @@
+-- Signals: queries that tell whose a row is. Each yields the row's key and an owner for the rows that it can decide, and is
+-- narrowed to a range of keys when it runs. Written with names that are qualified by their schemas, and run as the owner of
+-- the table, never as a superuser: whoever owns the table wrote them.
+
+create function tenantry_private.rollout_key(target regclass)
+returns table (columns name[], types text[])
+language sql stable
+set search_path = pg_catalog, pg_temp
+begin atomic
+  select coalesce(k.columns, '{ctid}'), coalesce(k.types, '{tid}')
+    from (select array_agg(a.attname order by n.position) as columns, array_agg(format_type(a.atttypid, a.atttypmod) order by n.position) as types
+            from pg_catalog.pg_index i
+           cross join lateral unnest(i.indkey::smallint[]) with ordinality as n (attnum, position)
+            join pg_catalog.pg_attribute a on a.attrelid = i.indrelid and a.attnum = n.attnum
+           where i.indrelid = target and i.indisprimary) k;
+end;
+
+comment on function tenantry_private.rollout_key(regclass) is 'The primary key by which rows are named; the ctid where there is none.';
+
+create function tenantry_private.key_names(target regclass, prefix text default '')
+returns text
+language sql stable
+set search_path = pg_catalog, pg_temp
+return (
+  select string_agg(prefix || quote_ident(c.name), ', ' order by c.position)
+    from tenantry_private.rollout_key(target) k
+   cross join lateral unnest(k.columns) with ordinality as c (name, position));
+
+comment on function tenantry_private.key_names(regclass, text) is 'The quoted columns of a table''s key.';
+
+-- A list of aliases k1, k2 … for the columns of a key, whatever they are called.
+create function tenantry_private.key_aliases(target regclass, prefix text default '')
+returns text
+language sql stable
+set search_path = pg_catalog, pg_temp
+return (
+  select string_agg(prefix || 'k' || n, ', ' order by n)
+    from tenantry_private.rollout_key(target) k
+   cross join lateral generate_series(1, cardinality(k.columns)) as n);
+
+comment on function tenantry_private.key_aliases(regclass, text) is 'k1, k2 …, as many as a key has columns.';
+
+create function tenantry_private.record_signal(target regclass, signal_rank integer, signal_name text, signal_query text)
+returns void
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
+as $$
+begin
+  perform tenantry_private.require_admin('roll out isolation');
+  perform tenantry_private.require_declarable(target);
+  if signal_query is null then
+    delete from tenantry_private.rollout_signals s where s.relation = target and s.name = signal_name;
+  else
+    insert into tenantry_private.rollout_signals as s (relation, name, rank, query)
+    values (target, signal_name, signal_rank, signal_query)
+        on conflict (relation, name) do update set rank = excluded.rank, query = excluded.query, author = session_user;
+  end if;
+end
+$$;
+
+comment on function tenantry_private.record_signal(regclass, integer, text, text) is 'Writes or forgets a signal.';
+
+create function tenantry.rollout_signal(target regclass, rank integer, name text, query text)
+returns void
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  rollout constant tenantry_private.rollouts := tenantry_private.require_rollout(target);
+  wrong   text;
+begin
+  if rank is null or rank not between 1 and 1000 then
+    perform tenantry_private.refuse('a rank is a number between 1 and 1000', '1 decides before 2; signals of one rank must agree.');
+  end if;
+  if name is null or btrim(name) = '' then
+    perform tenantry_private.refuse('a signal needs a name', 'It stands in reports, and beside every row that it decides.');
+  end if;
+  if rollout.state not in ('planned', 'prepared') then
+    perform tenantry_private.refuse(format('%s is %s: its signals have been used', target, rollout.state), format('Go back first: call tenantry.rollout_to(%L, ''prepared'');', target));
+  end if;
+  <<try>>
+  begin
+    execute format(E'select %s, s.owner::text from (%s\n) s (%1$s, owner) limit 0', tenantry_private.key_aliases(target), query);
+  exception
+    when others then
+      get stacked diagnostics wrong = message_text;
+      if sqlstate = '42703' and exists (
+           select from tenantry.rollout_status r
+            where r.relation <> target and r.state = 'planned' and strpos(wrong, r.owner_column) > 0 and tenantry_private.column_type(r.relation, r.owner_column) is null) then
+        raise notice 'signal % of % cannot be tried before its parent is prepared', quote_literal(name), target;
+        exit try;
+      end if;
+      perform tenantry_private.refuse(format('this query cannot be a signal of %s: %s', target, wrong),
+        format('It is one query that yields %s and an owner, all names qualified: select t.%s, t.… from %s t', tenantry_private.key_names(target), (select k.columns[1] from tenantry_private.rollout_key(target) k), target));
+  end;
+  perform tenantry_private.record_signal(target, rank, name, query);
+  if rollout.state = 'prepared' then
+    perform tenantry_private.define_filling(target);
+  end if;
+end
+$$;
+
+comment on function tenantry.rollout_signal(regclass, integer, text, text) is
+  'Declares what tells whose a row is. rank: 1 decides before 2; signals of one rank that disagree put the row into quarantine. name: for reports. query: yields (key columns in their order, owner) for the rows it can decide, at most one row of a key; names qualified by schema; see the tenantry.rollout_from_… functions. Runs as the table''s owner. A second call changes the signal. Errors: 42501, TN011.';
+
+create function tenantry.rollout_unsignal(target regclass, name text)
+returns void
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  rollout constant tenantry_private.rollouts := tenantry_private.require_rollout(target);
+begin
+  if not exists (select from tenantry.rollout_signals s where s.relation = target and s.name = rollout_unsignal.name) then
+    perform tenantry_private.refuse(format('%s has no signal %s', target, coalesce(quote_literal(name), 'null')), 'List them: select * from tenantry.rollout_signals;');
+  end if;
+  perform tenantry_private.record_signal(target, null, name, null);
+  if rollout.state not in ('planned', 'strict') then
+    perform tenantry_private.define_filling(target);
+  end if;
+end
+$$;
+
+comment on function tenantry.rollout_unsignal(regclass, text) is 'Takes a signal back. Rows that it decided keep their owners until the rollout goes back. Errors: 42501, TN011.';
+
+create function tenantry_private.require_columns(target regclass, variadic columns name[])
+returns void
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  missing name;
+begin
+  select c.name into missing from unnest(columns) as c (name) where tenantry_private.column_type(target, c.name) is null limit 1;
+  if missing is not null or array_position(columns, null) is not null then
+    perform tenantry_private.refuse(format('%s has no column %I', coalesce(target::text, 'null'), coalesce(missing, 'null')), 'Name columns that are there.');
+  end if;
+end
+$$;
+
+comment on function tenantry_private.require_columns(regclass, name[]) is 'Refuses columns that a table does not have. Error: TN011.';
+
+create function tenantry.rollout_from_column(target regclass, column_name name)
+returns text
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform tenantry_private.require_columns(target, column_name);
+  return format('select %s, t.%I from %s t where t.%2$I is not null', tenantry_private.key_names(target, 't.'), column_name, target);
+end
+$$;
+
+comment on function tenantry.rollout_from_column(regclass, name) is 'A signal''s query: the owner''s id stands in a column. Error: TN011.';
+
+create function tenantry.rollout_from_parent(target regclass, columns name[], parent regclass default null, parent_columns name[] default null, parent_owner name default null)
+returns text
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_variable
+declare
+  key pg_catalog.pg_constraint;
+begin
+  if parent is null then
+    key := tenantry_private.parent_key(target, columns);
+    if key.oid is null then
+      perform tenantry_private.refuse(format('%s has no foreign key over %s', target, columns), 'Name the parent and its columns: parent => ''…'', parent_columns => ''{id}''.');
+    end if;
+    parent := key.confrelid;
+    parent_columns := array(
+      select a.attname
+        from unnest(columns) with ordinality as own (name, position)
+        join pg_catalog.pg_attribute mine on mine.attrelid = target and mine.attname = own.name
+        join unnest(key.conkey, key.confkey) as pair (own, theirs) on pair.own = mine.attnum
+        join pg_catalog.pg_attribute a on a.attrelid = parent and a.attnum = pair.theirs
+       order by own.position);
+  end if;
+  parent_columns := coalesce(parent_columns, (select k.columns from tenantry_private.rollout_key(parent) k));
+  parent_owner := coalesce(parent_owner, (tenantry_private.rollout(parent)).owner_column, (tenantry_private.declared(parent)).owner_column);
+  if parent_owner is null then
+    perform tenantry_private.refuse(format('the owner column of %s is not known', parent), 'Declare its rollout first, or name the column: parent_owner => ''owner_id''.');
+  end if;
+  perform tenantry_private.require_columns(target, variadic columns);
+  perform tenantry_private.require_columns(parent, variadic parent_columns);
+  return format('select %s, p.%I from %s t join %s p on (%s) = (%s) where p.%2$I is not null', tenantry_private.key_names(target, 't.'), parent_owner, target, parent,
+    (select string_agg('p.' || quote_ident(c), ', ' order by position) from unnest(parent_columns) with ordinality as u (c, position)),
+    (select string_agg('t.' || quote_ident(c), ', ' order by position) from unnest(columns) with ordinality as u (c, position)));
+end
+$$;
+
+comment on function tenantry.rollout_from_parent(regclass, name[], regclass, name[], name) is
+  'A signal''s query: the row belongs to whoever owns the row it points at. columns: of a foreign key. parent, parent_columns: where there is no key. parent_owner: default as declared. Error: TN011.';
+
+create function tenantry.rollout_from_member(target regclass, container_column name, members regclass, members_container name, member_column name, condition text default null)
+returns text
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform tenantry_private.require_columns(target, container_column);
+  perform tenantry_private.require_columns(members, members_container, member_column);
+  if condition is not null then
+    perform tenantry_private.require_expression(condition);
+  end if;
+  return format('select %s, sole.member from %s t cross join lateral (select min(m.%I::text) from %s m where m.%I = t.%I and m.%3$I is not null%7$s having count(distinct m.%3$I) = 1) as sole (member)',
+    tenantry_private.key_names(target, 't.'), target, member_column, members, members_container, container_column, coalesce(' and (' || condition || ')', ''));
+end
+$$;
+
+comment on function tenantry.rollout_from_member(regclass, name, regclass, name, name, text) is
+  'A signal''s query: the row''s container has one member. container_column: of the row. members, members_container, member_column: who is in which. condition: over the members, an alias m of them, say to leave out agents. Error: TN011.';
+
+create function tenantry.rollout_from_json(target regclass, column_name name, variadic path text[])
+returns text
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform tenantry_private.require_columns(target, column_name);
+  return format('select %s, t.%I #>> %L from %s t where t.%2$I #>> %3$L is not null', tenantry_private.key_names(target, 't.'), column_name, path, target);
+end
+$$;
+
+comment on function tenantry.rollout_from_json(regclass, name, text[]) is 'A signal''s query: the owner''s id stands in a json or jsonb column, at a path. Error: TN011.';
+
+create function tenantry.rollout_from_alias(target regclass, column_name name, aliases regclass, alias_column name, owner_column name)
+returns text
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  cast_to text := '';
+begin
+  perform tenantry_private.require_columns(target, column_name);
+  perform tenantry_private.require_columns(aliases, alias_column, owner_column);
+  if tenantry_private.base_type(tenantry_private.column_type(target, column_name)) <> tenantry_private.base_type(tenantry_private.column_type(aliases, alias_column)) then
+    cast_to := '::text';
+  end if;
+  return format('select %s, a.%I from %s t join %s a on a.%I%s = t.%I%6$s where a.%2$I is not null', tenantry_private.key_names(target, 't.'), owner_column, target, aliases, alias_column, cast_to, column_name);
+end
+$$;
+
+comment on function tenantry.rollout_from_alias(regclass, name, regclass, name, name) is
+  'A signal''s query: a column names somebody by another id, which a table ties to the owner. Error: TN011.';
+
+create function tenantry.rollout_from_constant(target regclass, owner tenantry.entity, condition text default 'true')
+returns text
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform tenantry_private.require_expression(condition);
+  return format('select %s, %L from %s t where (%s)', tenantry_private.key_names(target, 't.'), split_part(owner, ':', 2), target, condition);
+end
+$$;
+
+comment on function tenantry.rollout_from_constant(regclass, tenantry.entity, text) is 'A signal''s query: rows that meet a condition belong to one entity. Error: TN011.';
+
+create function tenantry_private.known_ids(the_kind text, ids text[])
+returns setof text
+language sql stable security definer
+set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
+begin atomic
+  select e.id from tenantry_private.entities e where e.kind = the_kind and e.id = any (ids) and e.gone_at is null;
+end;
+
+comment on function tenantry_private.known_ids(text, text[]) is 'Those of some ids that are living entities of a kind.';
+
+-- Every candidate for the rows that a condition leaves, on aliases s.k1, s.k2 …
+create function tenantry_private.candidates_query(target regclass, condition text, with_late boolean)
+returns text
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return (
+    select string_agg(format(E'select %s, s.owner::text as owner, %s as rank, %s as number, %L as signal from (%s\n) s (%1$s, owner) where s.owner is not null and %6$s',
+             tenantry_private.key_aliases(target), s.rank, coalesce(n.number, 0), s.name, s.query, condition), E'\nunion all ' order by s.rank, s.name)
+      from tenantry.rollout_signals s
+      join lateral (select max(o.number) as number from tenantry.rollout_sources o where o.relation = target and o.signal = s.name and o.late = with_late) n on true
+     where s.relation = target);
+end
+$$;
+
+comment on function tenantry_private.candidates_query(regclass, text, boolean) is 'The query of every signal''s candidates for some rows; null without signals.';
+
+-- What gives rows their owners: the best rank decides, if all its signals agree and name somebody who is known.
+create function tenantry_private.filling_statement(target regclass, condition text, with_late boolean)
+returns text
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  rollout    constant tenantry_private.rollouts := tenantry_private.rollout(target);
+  aliases    constant text := tenantry_private.key_aliases(target);
+  candidates constant text := tenantry_private.candidates_query(target, condition, with_late);
+begin
+  if candidates is null then
+    return null;
+  end if;
+  return format($statement$with candidate as (%s),
+  ranked as (select %2$s, rank, min(owner collate "C") as low, max(owner collate "C") as high, min(number) as number from candidate group by %2$s, rank),
+  best as (select distinct on (%2$s) * from ranked order by %2$s, rank),
+  decided as materialized (select * from best where low = high)
+update %3$s t
+   set %4$I = d.low::%5$s, tenantry_source = d.number
+  from decided d
+  join tenantry_private.known_ids(%6$L, array(select distinct low from decided)) e (id) on e.id collate "C" = d.low
+ where (%7$s) = (%8$s) and t.%4$I is null$statement$,
+    candidates, aliases, target, rollout.owner_column, format_type(tenantry_private.column_type(target, rollout.owner_column), null), rollout.owner_kind,
+    tenantry_private.key_names(target, 't.'), tenantry_private.key_aliases(target, 'd.'));
+end
+$$;
+
+comment on function tenantry_private.filling_statement(regclass, text, boolean) is 'The statement that gives owners to the rows of a condition that have none; null without signals.';
+
+-- What is left, with all that speaks for somebody.
+create function tenantry_private.leftover_query(target regclass, rows_query text, with_late boolean)
+returns text
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  key_array  constant text := (select string_agg(format('l.k%s::text', n), ', ' order by n) from tenantry_private.rollout_key(target) k cross join lateral generate_series(1, cardinality(k.columns)) as n);
+  candidates constant text := tenantry_private.candidates_query(target, format('(%s) in (select %s from leftover)', tenantry_private.key_aliases(target, 's.'), tenantry_private.key_aliases(target)), with_late);
+begin
+  return format($query$with leftover as materialized (%s)
+select jsonb_agg(jsonb_build_object('key', array[%s], 'candidates', coalesce(c.candidates, '[]')))
+  from leftover l
+  left join (select %s, jsonb_agg(jsonb_build_object('owner', owner, 'signal', signal, 'rank', rank) order by rank, signal) as candidates
+               from (%s) candidate group by %3$s) c on (%5$s) = (%6$s)$query$,
+    rows_query, key_array, tenantry_private.key_aliases(target),
+    coalesce(candidates, format('select %s, null::text as owner, null::integer as rank, null::text as signal from leftover where false', tenantry_private.key_aliases(target))),
+    tenantry_private.key_aliases(target, 'c.'), tenantry_private.key_aliases(target, 'l.'));
+end
+$$;
+
+comment on function tenantry_private.leftover_query(regclass, text, boolean) is 'The query of rows without an owner (k1, k2 … of rows_query) with every candidate, as one jsonb.';
+
+create function tenantry_private.quarantine(target regclass, what jsonb)
+returns bigint
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
+as $$
+declare
+  rows bigint;
+begin
+  perform tenantry_private.require_admin('roll out isolation');
+  perform tenantry_private.require_declarable(target);
+  insert into tenantry_private.quarantined_rows as q (relation, key, reason, candidates, run)
+  select target, array(select jsonb_array_elements_text(f.item -> 'key')),
+         case when f.item -> 'candidates' = '[]' then 'no signal'
+              when (select count(distinct c.value ->> 'owner')
+                      from jsonb_array_elements(f.item -> 'candidates') c
+                     where (c.value ->> 'rank')::integer = (f.item #>> '{candidates,0,rank}')::integer) > 1 then 'conflict'
+              else 'unknown entity' end,
+         f.item -> 'candidates', coalesce((select r.run from tenantry_private.rollouts r where r.relation = target), 0)
+    from jsonb_array_elements(what) as f (item)
+      on conflict (relation, key) do update set reason = excluded.reason, candidates = excluded.candidates, run = excluded.run, found_at = now();
+  get diagnostics rows = row_count;
+  return rows;
+end
+$$;
+
+comment on function tenantry_private.quarantine(regclass, jsonb) is 'Puts rows into quarantine.';

@@ -1,0 +1,462 @@
+-- Batches by ranges of the key, each a transaction. They run as the table's owner, because the signals do.
+
+create function tenantry_private.number_sources(target regclass, the_run integer)
+returns void
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
+as $$
+begin
+  perform tenantry_private.require_admin('roll out isolation');
+  perform tenantry_private.require_declarable(target);
+  insert into tenantry_private.rollout_sources (relation, number, run, signal, rank, late)
+  select target, coalesce((select max(o.number) from tenantry_private.rollout_sources o where o.relation = target), 0) + row_number() over (order by s.rank, s.name, twin.late),
+         the_run, s.name, s.rank, twin.late
+    from tenantry_private.rollout_signals s
+   cross join (values (false), (true)) as twin (late)
+   where s.relation = target;
+end
+$$;
+
+comment on function tenantry_private.number_sources(regclass, integer) is 'Gives the signals of a run their numbers.';
+
+create function tenantry_private.source_of(target regclass, the_signal text)
+returns smallint
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
+as $$
+declare
+  known smallint;
+begin
+  perform tenantry_private.require_admin('roll out isolation');
+  perform tenantry_private.require_declarable(target);
+  select s.number into known
+    from tenantry_private.rollout_sources s
+    join tenantry_private.rollouts r on r.relation = s.relation and r.run = s.run
+   where s.relation = target and s.signal = the_signal and not s.late
+   order by s.number limit 1;
+  if known is null then
+    insert into tenantry_private.rollout_sources as s (relation, number, run, signal)
+    select target, coalesce((select max(o.number) from tenantry_private.rollout_sources o where o.relation = target), 0) + 1, r.run, the_signal
+      from tenantry_private.rollouts r where r.relation = target
+    returning s.number into known;
+  end if;
+  return known;
+end
+$$;
+
+comment on function tenantry_private.source_of(regclass, text) is 'The number of a source in this run.';
+
+create function tenantry_private.unquarantine(target regclass, keys jsonb)
+returns bigint
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
+as $$
+declare
+  rows bigint;
+begin
+  perform tenantry_private.require_admin('roll out isolation');
+  perform tenantry_private.require_declarable(target);
+  delete from tenantry_private.quarantined_rows q
+   where q.relation = target
+     and (keys is null or q.key = any (select array(select jsonb_array_elements_text(k.value)) from jsonb_array_elements(keys) k));
+  get diagnostics rows = row_count;
+  return rows;
+end
+$$;
+
+comment on function tenantry_private.unquarantine(regclass, jsonb) is 'Takes rows out of quarantine; null takes all.';
+
+-- A superuser would run what the table's owner wrote.
+create function tenantry_private.require_runner(target regclass)
+returns void
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  owner constant name := (select r.rolname from pg_catalog.pg_class c join pg_catalog.pg_roles r on r.oid = c.relowner where c.oid = target);
+begin
+  if exists (select from pg_catalog.pg_roles r where r.rolname in (session_user, current_user) and r.rolsuper) then
+    perform tenantry_private.refuse(format('a superuser must not run the signals of %s, which are code of its owner''s', target),
+      format('Log in as %I, or as a member of it who may administer tenantry: select * from tenantry.allow(<login>, ''admin'');', owner));
+  end if;
+end
+$$;
+
+comment on function tenantry_private.require_runner(regclass) is 'Refuses superusers where code of the table''s owner runs. Error: TN011.';
+
+-- The application's triggers (updated_at, audit) must not take an owner that is filled for a change of the row.
+create function tenantry_private.hushes_triggers(target regclass)
+returns boolean
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  owner_column constant name := (tenantry_private.rollout(target)).owner_column;
+  fired        text;
+  may_hush     boolean;
+begin
+  select string_agg(format('%I', t.trigger_name), ', ')
+    into fired
+    from tenantry_private.update_triggers(target) t
+    join pg_catalog.pg_trigger g on g.tgrelid = t.relation and g.tgname = t.trigger_name
+   where t.trigger_name not like 'tenantry\_%' and t.trigger_name not like '~tenantry\_%'
+     -- of columns that are not the owner's
+     and (g.tgattr::text = '' or tenantry_private.column_number(target, owner_column) = any (g.tgattr::smallint[]));
+  if fired is null then
+    return false;
+  end if;
+  may_hush := has_parameter_privilege(current_user, 'session_replication_role', 'set');
+  if not may_hush or exists (
+       select from tenantry_private.update_triggers(target) t where t.enabled = 'A' and t.trigger_name not like 'tenantry\_%' and t.trigger_name not like '~tenantry\_%') then
+    perform tenantry_private.refuse(format('triggers of the application would take the filling of owners for changes of the rows of %s: %s', target, fired),
+      case when may_hush then 'One of them is ENABLE ALWAYS. Make it an ordinary one while this runs: alter table … enable trigger …;'
+           else format('A superuser runs: grant set on parameter session_replication_role to %I; which lets this hold them still for its own statements, and takes it back afterwards.', current_user) end);
+  end if;
+  return true;
+end
+$$;
+
+comment on function tenantry_private.hushes_triggers(regclass) is 'Whether triggers have to be held still while owners are filled; refuses where they cannot be. Error: TN011.';
+
+-- Where the batch after a place ends: the key of its last row, null at the end of the table.
+create function tenantry_private.batch_end(target regclass, place text[], batch_size integer)
+returns text[]
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  key    record;
+  last   text[];
+  blocks bigint;
+  up_to  bigint;
+begin
+  select * into key from tenantry_private.rollout_key(target);
+  if key.columns = '{ctid}' then
+    -- In blocks: about as many as hold that many rows.
+    blocks := pg_relation_size(target) / current_setting('block_size')::bigint;
+    up_to  := coalesce(ltrim(split_part(place[1], ',', 1), '(')::bigint, 0)
+            + greatest(1, batch_size / greatest(1, coalesce((select (c.reltuples / nullif(c.relpages, 0))::bigint from pg_catalog.pg_class c where c.oid = target), 50)));
+    return case when up_to < blocks then array[format('(%s,0)', up_to)] end;
+  end if;
+  execute format('select array[%s] from %s t%s order by %s offset %s limit 1',
+    (select string_agg(format('t.%I::text', c), ', ' order by position) from unnest(key.columns) with ordinality as u (c, position)), target,
+    case when place is not null then ' where ' || tenantry_private.key_bound(target, tenantry_private.key_names(target, 't.'), '>', place) else '' end,
+    tenantry_private.key_names(target, 't.'), batch_size - 1) into last;
+  return last;
+end
+$$;
+
+comment on function tenantry_private.batch_end(regclass, text[], integer) is 'The key of the last row of a batch; null where the table ends before.';
+
+create function tenantry_private.key_bound(target regclass, names text, sign text, place text[])
+returns text
+language sql stable
+set search_path = pg_catalog, pg_temp
+return (
+  select format('(%s) %s (%s)', names, sign, string_agg(format('%L::%s', p.value, p.type), ', ' order by p.position))
+    from tenantry_private.rollout_key(target) k
+   cross join lateral unnest(place, k.types) with ordinality as p (value, type, position));
+
+comment on function tenantry_private.key_bound(regclass, text, text, text[]) is 'A condition that columns lie before or behind a key.';
+
+create function tenantry_private.key_range(target regclass, names text, place text[], last text[])
+returns text
+language sql stable
+set search_path = pg_catalog, pg_temp
+return coalesce(
+  concat_ws(' and ', case when place is not null then tenantry_private.key_bound(target, names, '>', place) end,
+                     case when last is not null then tenantry_private.key_bound(target, names, '<=', last) end), '') ||
+  case when place is null and last is null then 'true' else '' end;
+
+comment on function tenantry_private.key_range(regclass, text, text[], text[]) is 'A condition that columns lie in a range of keys.';
+
+create function tenantry_private.rollout_batch(target regclass, batch_size integer)
+returns boolean
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  rollout constant tenantry_private.rollouts := tenantry_private.require_rollout(target);
+  last    text[];
+  filled  bigint := 0;
+  hushed  boolean;
+  began   constant timestamptz := clock_timestamp();
+  found_rows jsonb;
+begin
+  perform tenantry_private.require_runner(target);
+  -- Below deadlock_timeout, so that it is never the application that gives way.
+  perform set_config('lock_timeout', '300ms', true);
+  last := tenantry_private.batch_end(target, rollout.after, batch_size);
+  hushed := tenantry_private.hushes_triggers(target);
+  if hushed then
+    perform set_config('session_replication_role', 'replica', true);
+  end if;
+  execute coalesce(tenantry_private.filling_statement(target, tenantry_private.key_range(target, tenantry_private.key_aliases(target, 's.'), rollout.after, last), false), 'select where false');
+  get diagnostics filled = row_count;
+  if hushed then
+    perform set_config('session_replication_role', 'origin', true);
+  end if;
+  execute tenantry_private.leftover_query(target, format('select %s from %s t where t.%I is null and %s',
+      (select string_agg(format('t.%I as k%s', c, position), ', ' order by position) from tenantry_private.rollout_key(target) k cross join lateral unnest(k.columns) with ordinality as u (c, position)),
+      target, rollout.owner_column, tenantry_private.key_range(target, tenantry_private.key_names(target, 't.'), rollout.after, last)), false)
+    into found_rows;
+  if found_rows is not null then
+    perform tenantry_private.quarantine(target, found_rows);
+  end if;
+  perform tenantry_private.change_rollout(target, jsonb_build_object('after', to_jsonb(last), 'done', rollout.done + batch_size, 'filled', rollout.filled + filled, 'batch_size', batch_size, 'brake', null, 'finished', last is null));
+  return last is null;
+end
+$$;
+
+comment on function tenantry_private.rollout_batch(regclass, integer) is 'Gives the rows of one batch their owners, puts the others into quarantine, and keeps the place. True at the end of the table. Errors: 55P03, TN011.';
+
+-- Rows that were written meanwhile where the trigger could not fill them.
+create function tenantry_private.fill_late(target regclass)
+returns void
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  rollout  constant tenantry_private.rollouts := tenantry_private.require_rollout(target);
+  key      record;
+  late     text;
+  hushed   boolean;
+  left_over jsonb;
+begin
+  perform tenantry_private.require_runner(target);
+  select * into key from tenantry_private.rollout_key(target);
+  late := format('select %s from %s t where t.%I is null and not exists (select from tenantry.rollout_quarantine q where q.relation = %L::regclass and q.key = array[%s])',
+    (select string_agg(format('t.%I as k%s', c, position), ', ' order by position) from unnest(key.columns) with ordinality as u (c, position)), target, rollout.owner_column, target,
+    (select string_agg(format('t.%I::text', c), ', ' order by position) from unnest(key.columns) with ordinality as u (c, position)));
+  hushed := tenantry_private.hushes_triggers(target);
+  if hushed then
+    perform set_config('session_replication_role', 'replica', true);
+  end if;
+  execute coalesce(tenantry_private.filling_statement(target,
+    format(case when cardinality(key.columns) = 1 then 's.k1 = any (array(%2$s))' else '(%1$s) in (%2$s)' end, tenantry_private.key_aliases(target, 's.'), late), true), 'select where false');
+  if hushed then
+    perform set_config('session_replication_role', 'origin', true);
+  end if;
+  execute tenantry_private.leftover_query(target, late, true) into left_over;
+  if left_over is not null then
+    perform tenantry_private.quarantine(target, left_over);
+  end if;
+end
+$$;
+
+comment on function tenantry_private.fill_late(regclass) is 'Gives rows without an owner that are not in quarantine one, or puts them there. Error: TN011.';
+
+-- Why a backfill should wait. What this role may not look at holds nothing back.
+create function tenantry_private.brake_reason(target regclass, usual_ms numeric, probe_ms numeric, wal_rate numeric)
+returns text
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  reason text;
+begin
+  select format('replica %s is %s behind', coalesce(nullif(s.application_name, ''), s.client_addr::text), date_trunc('second', s.replay_lag))
+    into reason
+    from pg_stat_replication s where s.replay_lag > interval '10 seconds' order by s.replay_lag desc limit 1;
+  if reason is null and wal_rate > 200e6 then
+    reason := format('%s of WAL a second are written', pg_size_pretty(wal_rate));
+  end if;
+  if reason is null then
+    select format('process %s has a transaction open since %s, which keeps dead rows', a.pid, date_trunc('second', clock_timestamp() - a.xact_start))
+      into reason
+      from pg_stat_activity a
+     where a.datname = current_database() and a.pid <> pg_backend_pid() and a.backend_type = 'client backend' and a.xact_start < clock_timestamp() - interval '5 minutes'
+     order by a.xact_start limit 1;
+  end if;
+  if reason is null and probe_ms > 20 and probe_ms > 4 * usual_ms then
+    reason := format('a look at one row takes %s ms, usually %s ms', round(probe_ms, 1), round(usual_ms, 1));
+  end if;
+  return reason;
+end
+$$;
+
+comment on function tenantry_private.brake_reason(regclass, numeric, numeric, numeric) is 'Why a backfill should wait: lag of replicas, WAL rate, long transactions, latency of a probe; null where it need not.';
+
+create function tenantry_private.probe(target regclass)
+returns numeric
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  began constant timestamptz := clock_timestamp();
+begin
+  execute format('select from %s t where (%s) = (select %2$s from %1$s t limit 1)', target, tenantry_private.key_names(target, 't.'));
+  return extract('epoch' from clock_timestamp() - began) * 1000;
+end
+$$;
+
+comment on function tenantry_private.probe(regclass) is 'How long a look at one row takes, in milliseconds.';
+
+create procedure tenantry_private.run_backfill(target regclass, batch_size integer)
+language plpgsql
+as $$
+declare
+  size     integer := batch_size;
+  finished boolean := (tenantry_private.rollout(target)).finished;
+  began    timestamptz;
+  told     timestamptz := pg_catalog.clock_timestamp();
+  usual    numeric := tenantry_private.probe(target);
+  probed   numeric;
+  lsn      pg_lsn := pg_catalog.pg_current_wal_insert_lsn();
+  lsn_at   timestamptz := pg_catalog.clock_timestamp();
+  reason   text;
+  held     integer := 0;
+  refused  integer := 0;
+  rollout  tenantry_private.rollouts;
+begin
+  while not finished loop
+    began := pg_catalog.clock_timestamp();
+    begin
+      finished := tenantry_private.rollout_batch(target, size);
+      refused := 0;
+    exception
+      when lock_not_available or deadlock_detected then
+        -- Somebody holds rows of the batch: again, with fewer of them.
+        refused := refused OPERATOR(pg_catalog.+) 1;
+        if refused OPERATOR(pg_catalog.>) 200 then
+          raise;
+        end if;
+    end;
+    commit;
+    if refused OPERATOR(pg_catalog.>) 0 then
+      size := pg_catalog.int4larger(10, size OPERATOR(pg_catalog./) 2);
+      perform pg_catalog.pg_sleep(pg_catalog.random() OPERATOR(pg_catalog.*) 0.1);
+    else
+      -- About a third of a second a batch, at most twice or half as many rows as in the one before.
+      size := pg_catalog.int4smaller(50000, pg_catalog.int4larger(100, (size OPERATOR(pg_catalog.*) pg_catalog.float8larger(0.5, pg_catalog.float8smaller(2.0,
+        0.3 OPERATOR(pg_catalog./) pg_catalog.float8larger(0.001, pg_catalog.extract('epoch', pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) began)::float8))))::integer));
+    end if;
+    probed := tenantry_private.probe(target);
+    reason := tenantry_private.brake_reason(target, usual, probed,
+      (pg_catalog.pg_current_wal_insert_lsn() OPERATOR(pg_catalog.-) lsn) OPERATOR(pg_catalog./) pg_catalog.extract('epoch', pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) lsn_at OPERATOR(pg_catalog.+) interval '1 millisecond'));
+    lsn    := pg_catalog.pg_current_wal_insert_lsn();
+    lsn_at := pg_catalog.clock_timestamp();
+    if reason is null then
+      usual := (usual OPERATOR(pg_catalog.*) 0.9) OPERATOR(pg_catalog.+) (probed OPERATOR(pg_catalog.*) 0.1);
+      held  := 0;
+    elsif held OPERATOR(pg_catalog.<) 600 then
+      -- Ten minutes at most: a reason that stays is no reason never to end.
+      held := held OPERATOR(pg_catalog.+) 1;
+      perform tenantry_private.change_rollout(target, pg_catalog.jsonb_build_object('brake', reason));
+      commit;
+      raise notice '%: waits, because %', target, reason;
+      perform pg_catalog.pg_sleep(pg_catalog.float8smaller(1, 0.05 OPERATOR(pg_catalog.*) held));
+    end if;
+    if pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) told OPERATOR(pg_catalog.>) interval '2 seconds' then
+      told := pg_catalog.clock_timestamp();
+      rollout := tenantry_private.rollout(target);
+      raise notice '%: % of about % rows looked at, % given an owner', target, rollout.done, rollout.total, rollout.filled;
+    end if;
+  end loop;
+end
+$$;
+
+comment on procedure tenantry_private.run_backfill(regclass, integer) is
+  'Runs the batches of a backfill, each a transaction of about a third of a second. Interrupted, it goes on where it was. Errors: 55P03, TN011.';
+
+-- Rows that the old application writes meanwhile. After the statement, because the signals look at the rows. As the table's
+-- owner, as the batches; what a signal cannot do must not cost the application its row.
+create function tenantry_private.grant_filling(target regclass)
+returns void
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
+as $$
+begin
+  perform tenantry_private.require_admin('roll out isolation');
+  perform tenantry_private.require_declarable(target);
+  execute format('grant execute on function tenantry_private.known_ids(text, text[]) to %I',
+    (select r.rolname from pg_catalog.pg_class c join pg_catalog.pg_roles r on r.oid = c.relowner where c.oid = target));
+end
+$$;
+
+comment on function tenantry_private.grant_filling(regclass) is 'Lets the owner of a table look up entities, for the trigger of the rollout.';
+
+create function tenantry_private.filling_function(target regclass)
+returns text
+language sql stable
+set search_path = pg_catalog, pg_temp
+return (
+  select format('%I.%I()', n.nspname, 'tenantry_rollout_' || (tenantry_private.rollout(target)).tag)
+    from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace where c.oid = target);
+
+comment on function tenantry_private.filling_function(regclass) is 'The trigger function that fills owners of rows written meanwhile: in the schema of the table, of its owner.';
+
+create function tenantry_private.define_filling(target regclass)
+returns void
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  rollout constant tenantry_private.rollouts := tenantry_private.rollout(target);
+  owner   constant name := (select r.rolname from pg_catalog.pg_class c join pg_catalog.pg_roles r on r.oid = c.relowner where c.oid = target);
+  key     record;
+  statement text;
+begin
+  perform tenantry_private.require_runner(target);
+  select * into key from tenantry_private.rollout_key(target);
+  -- Without a key the rows of a statement cannot be told from others: the next pass fills them.
+  statement := case when key.columns <> '{ctid}' then tenantry_private.filling_statement(target,
+    case when cardinality(key.columns) = 1
+         then format('s.k1 = any (array(select n.%I from new_rows n where n.%I is null))', key.columns[1], rollout.owner_column)
+         else format('(%s) in (select %s from new_rows n where n.%I is null)', tenantry_private.key_aliases(target, 's.'), tenantry_private.key_names(target, 'n.'), rollout.owner_column) end, true) end;
+  if statement is null then
+    perform tenantry_private.drop_filling(target);
+    return;
+  end if;
+  perform tenantry_private.grant_filling(target);
+  execute format($function$create or replace function %s
+returns trigger
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as %L$function$, tenantry_private.filling_function(target), format($body$
+begin
+  if exists (select from new_rows n where n.%I is null) then
+    %s;
+  end if;
+  return null;
+exception
+  when others then
+    -- The row stays without an owner, and the next pass finds it.
+    raise log 'tenantry: owners of new rows of %% were not filled: %%', %L, sqlerrm;
+    return null;
+end
+$body$, rollout.owner_column, statement, target::text));
+  execute format('alter function %s owner to %I', tenantry_private.filling_function(target), owner);
+  execute format('revoke all on function %s from public', tenantry_private.filling_function(target));
+  if not exists (select from pg_catalog.pg_trigger t where t.tgrelid = target and t.tgname = 'tenantry_rollout_fill') then
+    execute format('create trigger tenantry_rollout_fill after insert on %s referencing new table as new_rows for each statement execute function %s', target, tenantry_private.filling_function(target));
+  end if;
+end
+$$;
+
+comment on function tenantry_private.define_filling(regclass) is 'Makes, or makes anew, the trigger that fills the owners of rows written meanwhile.';
+
+create function tenantry_private.drop_filling(target regclass)
+returns void
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  execute format('drop trigger if exists tenantry_rollout_fill on %s', target);
+  execute format('drop function if exists %s', tenantry_private.filling_function(target));
+end
+$$;
+
+comment on function tenantry_private.drop_filling(regclass) is 'Takes that trigger away.';

@@ -1,0 +1,287 @@
+-- The way through the states, one after the other, each in transactions of its own.
+
+create function tenantry_private.require_state(target regclass, to_state text, batch_size integer)
+returns void
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform tenantry_private.require_rollout(target);
+  perform tenantry_private.require_runner(target);
+  if to_state is null or to_state not in ('planned', 'prepared', 'backfilled', 'transitional', 'verified', 'strict') then
+    perform tenantry_private.refuse(format('there is no state %s', coalesce(quote_literal(to_state), 'null')), 'States: planned, prepared, backfilled, transitional, verified, strict.');
+  end if;
+  if batch_size is null or batch_size not between 1 and 50000 then
+    perform tenantry_private.refuse('a batch begins with between 1 and 50000 rows', 'The default is 5000; it is adapted to a third of a second.');
+  end if;
+end
+$$;
+
+comment on function tenantry_private.require_state(regclass, text, integer) is 'Refuses states that do not exist. Errors: 42501, TN011.';
+
+-- Tables whose signals read this one must not find it closed.
+create function tenantry_private.require_parents(target regclass)
+returns void
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  behind text;
+begin
+  select string_agg(distinct r.relation::text, ', ')
+    into behind
+    from tenantry.rollout_status r
+    join tenantry.rollout_signals s on s.relation = target
+   where r.relation <> target and r.state in ('planned', 'prepared')
+     and s.query ~ format('(join|from) %s [a-z]+ .*\.%I', regexp_replace(r.relation::text, '([.*+?^$(){}|\[\]\\])', '\\\1', 'g'), r.owner_column);
+  if behind is not null then
+    perform tenantry_private.refuse(format('%s takes owners from %s, which has not been backfilled', target, behind),
+      format('Parents first: %s', (select string_agg(format('call tenantry.rollout_to(%L, ''backfilled'');', b), ' ') from unnest(string_to_array(behind, ', ')) b)));
+  end if;
+end
+$$;
+
+comment on function tenantry_private.require_parents(regclass) is 'Refuses to fill a table before those that its signals take owners from. Error: TN011.';
+
+create function tenantry_private.require_readers_done(target regclass)
+returns void
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  reading text;
+begin
+  select string_agg(distinct r.relation::text, ', ')
+    into reading
+    from tenantry.rollout_status r
+    join tenantry.rollout_signals s on s.relation = r.relation
+   where r.relation <> target and r.state in ('prepared', 'backfilled', 'transitional', 'verified')
+     and s.query ~ format('(join|from) %s ', regexp_replace(target::text, '([.*+?^$(){}|\[\]\\])', '\\\1', 'g'));
+  if reading is not null then
+    perform tenantry_private.refuse(format('signals of %s read %s and would find it closed', reading, target),
+      format('Children first: %s', (select string_agg(format('call tenantry.rollout_to(%L, ''strict'');', b), ' ') from unnest(string_to_array(reading, ', ')) b)));
+  end if;
+end
+$$;
+
+comment on function tenantry_private.require_readers_done(regclass) is 'Refuses to close a table that signals of others still read. Error: TN011.';
+
+create function tenantry_private.require_budget(target regclass)
+returns void
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  rollout constant tenantry_private.rollouts := tenantry_private.rollout(target);
+  counts  constant jsonb := tenantry_private.verify_rollout(target);
+  named   text;
+begin
+  if (counts ->> 'quarantined')::bigint > rollout.budget then
+    select string_agg(format('%s (%s)', array_to_string(q.key, ','), q.reason), '; ')
+      into named
+      from (select * from tenantry.rollout_quarantine q where q.relation = target and not q.exempt order by q.key limit 5) q;
+    raise exception '% rows of % have no owner, % are allowed for: % …', counts -> 'quarantined', target, rollout.budget, named
+      using errcode = 'TN012', hint = format('See them: select * from tenantry.rollout_quarantine where relation = %L::regclass; decide them: select tenantry.rollout_resolve(%1$L, ''%2$s:…'', <key>); or allow for them: select tenantry.rollout(%1$L, …, budget => %3$s);',
+        target, rollout.owner_kind, counts -> 'quarantined');
+  end if;
+end
+$$;
+
+comment on function tenantry_private.require_budget(regclass) is 'Refuses to close a table with more rows without an owner than were allowed for. Error: TN012.';
+
+create function tenantry_private.start_backfill(target regclass)
+returns void
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  rollout constant tenantry_private.rollouts := tenantry_private.require_rollout(target);
+  total   bigint;
+begin
+  if rollout.began_at is null or rollout.after is null and not rollout.finished then
+    execute format('select count(*) from %s', target) into total;
+    perform tenantry_private.change_rollout(target, jsonb_build_object('began_at', clock_timestamp(), 'done', 0, 'filled', 0, 'total', total));
+  end if;
+end
+$$;
+
+comment on function tenantry_private.start_backfill(regclass) is 'Notes when a backfill began.';
+
+create function tenantry_private.finish_backfill(target regclass)
+returns void
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  rollout constant tenantry_private.rollouts := tenantry_private.require_rollout(target);
+begin
+  perform tenantry_private.log_step(target, 'prepared', 'backfilled', '(backfill)', 'ROW EXCLUSIVE', null, null, rollout.filled,
+    jsonb_build_object('run', rollout.run, 'seconds', round(extract('epoch' from clock_timestamp() - rollout.began_at)::numeric, 2)));
+  perform tenantry_private.change_rollout(target, '{"state": "backfilled"}');
+end
+$$;
+
+comment on function tenantry_private.finish_backfill(regclass) is 'Notes that a backfill is at its end.';
+
+-- Back from backfilled: what was filled is emptied again, in batches, so that other signals can decide.
+create function tenantry_private.empty_batch(target regclass, batch_size integer)
+returns bigint
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  rollout constant tenantry_private.rollouts := tenantry_private.require_rollout(target);
+  hushed  boolean;
+  rows    bigint;
+begin
+  perform tenantry_private.require_runner(target);
+  hushed := tenantry_private.hushes_triggers(target);
+  if hushed then
+    perform set_config('session_replication_role', 'replica', true);
+  end if;
+  execute format('update %s t set %I = null, tenantry_source = null where t.ctid = any (array(select o.ctid from %1$s o where o.tenantry_source is not null limit %3$s))', target, rollout.owner_column, batch_size);
+  get diagnostics rows = row_count;
+  if hushed then
+    perform set_config('session_replication_role', 'origin', true);
+  end if;
+  return rows;
+end
+$$;
+
+comment on function tenantry_private.empty_batch(regclass, integer) is 'Takes the owners of one batch back that a rollout gave.';
+
+create procedure tenantry_private.empty_owners(target regclass, batch_size integer)
+language plpgsql
+as $$
+declare
+  rows bigint := 1;
+begin
+  while rows OPERATOR(pg_catalog.>) 0 loop
+    rows := tenantry_private.empty_batch(target, batch_size);
+    commit;
+  end loop;
+end
+$$;
+
+comment on procedure tenantry_private.empty_owners(regclass, integer) is 'Takes back every owner that a rollout gave, in batches.';
+
+create function tenantry_private.back_to_prepared(target regclass)
+returns void
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  rollout constant tenantry_private.rollouts := tenantry_private.require_rollout(target);
+begin
+  perform tenantry_private.unquarantine(target, null);
+  perform tenantry_private.change_rollout(target, jsonb_build_object('state', 'prepared', 'run', rollout.run + 1, 'after', null, 'done', 0, 'filled', 0, 'finished', false, 'began_at', null, 'counts', null));
+  perform tenantry_private.number_sources(target, rollout.run + 1);
+  perform tenantry_private.define_filling(target);
+  perform tenantry_private.log_step(target, 'backfilled', 'prepared', '(owners taken back)', 'ROW EXCLUSIVE', null, null);
+end
+$$;
+
+comment on function tenantry_private.back_to_prepared(regclass) is 'Begins a new run.';
+
+create procedure tenantry_private.take_step(target regclass, from_state text, to_state text, goal text, batch_size integer)
+language plpgsql
+as $$
+begin
+  case from_state OPERATOR(pg_catalog.||) ' ' OPERATOR(pg_catalog.||) to_state
+    when 'planned prepared' then
+      perform tenantry_private.prepare_rollout(target);
+    when 'prepared backfilled' then
+      perform tenantry_private.require_parents(target);
+      perform tenantry_private.start_backfill(target);
+      commit;
+      call tenantry_private.run_backfill(target, batch_size);
+      perform tenantry_private.index_owners(target);
+      perform tenantry_private.finish_backfill(target);
+    when 'backfilled transitional' then
+      perform tenantry_private.enter_transition(target);
+      commit;
+      perform tenantry_private.settle_rollout(target, 'backfilled', 'transitional');
+    when 'transitional verified' then
+      perform tenantry_private.fill_late(target);
+      perform tenantry_private.verify_rollout(target);
+      perform tenantry_private.change_rollout(target, '{"state": "verified"}');
+    when 'verified strict' then
+      perform tenantry_private.require_readers_done(target);
+      perform tenantry_private.fill_late(target);
+      perform tenantry_private.require_budget(target);
+      perform tenantry_private.settle_rollout(target, 'verified', 'verified');
+      commit;
+      perform tenantry_private.close_rollout(target);
+    when 'strict verified' then
+      perform tenantry_private.allow_unowned(target);
+      commit;
+      perform tenantry_private.reopen_rollout(target);
+    when 'verified transitional' then
+      perform tenantry_private.change_rollout(target, '{"state": "transitional"}');
+    when 'transitional backfilled' then
+      perform tenantry_private.leave_transition(target);
+    when 'backfilled prepared' then
+      -- Dropped with its column, a value need not be taken back first.
+      if goal OPERATOR(pg_catalog.<>) 'planned' or not ((tenantry_private.rollout(target)).before OPERATOR(pg_catalog.->>) 'owner_added')::boolean then
+        call tenantry_private.empty_owners(target, batch_size);
+      end if;
+      perform tenantry_private.back_to_prepared(target);
+    when 'prepared planned' then
+      if not ((tenantry_private.rollout(target)).before OPERATOR(pg_catalog.->>) 'owner_added')::boolean then
+        call tenantry_private.empty_owners(target, batch_size);
+      end if;
+      perform tenantry_private.unprepare_rollout(target);
+  end case;
+  commit;
+end
+$$;
+
+comment on procedure tenantry_private.take_step(regclass, text, text, text, integer) is 'One step of a rollout, forth or back.';
+
+create procedure tenantry.rollout_to(target regclass, state text, batch_size integer default 5000)
+language plpgsql
+as $$
+declare
+  states  constant text[] := array['planned', 'prepared', 'backfilled', 'transitional', 'verified', 'strict'];
+  current text;
+  step_to text;
+begin
+  perform tenantry_private.require_state(target, state, batch_size);
+  perform tenantry_private.lock_job(target, 'rollout');
+  commit;
+  current := (tenantry_private.rollout(target)).state;
+  while current OPERATOR(pg_catalog.<>) state loop
+    step_to := states[pg_catalog.array_position(states, current) OPERATOR(pg_catalog.+)
+      case when pg_catalog.array_position(states, current) OPERATOR(pg_catalog.<) pg_catalog.array_position(states, state) then 1 else -1 end];
+    call tenantry_private.take_step(target, current, step_to, state, batch_size);
+    current := (tenantry_private.rollout(target)).state;
+    raise notice '%: %', target, current;
+  end loop;
+  if state OPERATOR(pg_catalog.=) 'strict' then
+    perform tenantry_private.check_owners(target);
+    commit;
+  end if;
+  if state OPERATOR(pg_catalog.=) 'strict' and tenantry_private.is_closing(target) then
+    -- Where rows without an owner were allowed for the check stays as it is: new rows have one.
+    if tenantry_private.validate_owners(target) then
+      commit;
+      perform tenantry_private.require_owners(target);
+      commit;
+    end if;
+    perform tenantry_private.confirm_table(target);
+    commit;
+  end if;
+  perform tenantry_private.unlock_job(target, 'rollout');
+end
+$$;
+
+comment on procedure tenantry.rollout_to(regclass, text, integer) is
+  'Takes a table to a state, forth or back, one state after the other, each in short transactions. state: planned, prepared (columns, and a trigger for rows written meanwhile), backfilled (owners, in batches; index), transitional (isolated, but for its legacy roles), verified (the rows add up), strict. batch_size: rows in the first batch, default 5000; adapted to a third of a second. Interrupted, it goes on where it was. One runner at a time. Run as the table''s owner. Errors: 42501, 55P03, TN011, TN012 (the step is refused).';
+
+create function tenantry_private.is_closing(target regclass)
+returns boolean
+language sql stable
+set search_path = pg_catalog, pg_temp
+return exists (select from pg_catalog.pg_constraint c where c.conrelid = target and c.conname = tenantry_private.owner_check(target));
+
+comment on function tenantry_private.is_closing(regclass) is 'Whether the check that stands for NOT NULL is there still.';
