@@ -368,6 +368,10 @@ declare
   last        integer := 0;
 begin
   perform tenantry_private.require_own_table(target, 'protect');
+  if (tenantry_private.rollout(target)).state <> 'strict' then
+    perform tenantry_private.refuse(format('a rollout of %s is under way: %s', target, (tenantry_private.rollout(target)).state),
+      format('Go on with it: call tenantry.rollout_to(%L, ''strict''); or go back: call tenantry.rollout_to(%1$L, ''planned''); select tenantry.rollout_end(%1$L);', target));
+  end if;
   declaration := tenantry_private.declaration_of(target, owner_column, owner_kind, owner_from, unchecked_references, shared_by, public_when, actor_column, reach);
   perform tenantry_private.require_owned_rows(declaration);
   if declaration.declared_at is null then

@@ -17,6 +17,11 @@ begin
   if declaration.class is null or declaration.class not in ('owned', 'by_parent') then
     perform tenantry_private.refuse(format('%s is not protected', target), 'List what is: select * from tenantry.tables;');
   end if;
+  if (tenantry_private.rollout(target)).state in ('transitional', 'verified', 'strict') then
+    perform tenantry_private.refuse(format('%s is protected by a rollout, which is %s', target, (tenantry_private.rollout(target)).state),
+      format('Go back: call tenantry.rollout_to(%L, ''planned'');%s', target,
+        case (tenantry_private.rollout(target)).state when 'strict' then format(' or end it, and then unprotect: select tenantry.rollout_end(%L);', target) else '' end));
+  end if;
   select string_agg(t.relation::text, ', ') into child from tenantry.tables t where t.parent = target;
   if child is not null then
     perform tenantry_private.refuse(format('%s takes its owner from %s', child, target),

@@ -253,6 +253,21 @@ begin
   if item.calls is not null then
     perform tenantry_private.refuse('there are sealed values, which nothing could open afterwards', format('Open them first: %s', item.calls));
   end if;
+  select string_agg(format('call tenantry.rollout_to(%L, ''planned'');', r.relation), ' ') as calls
+    into item from tenantry.rollout_status r where r.state not in ('planned', 'strict');
+  if item.calls is not null then
+    perform tenantry_private.refuse('rollouts are under way', format('Take them back, or to their end: %s', item.calls));
+  end if;
+  for item in select r.relation from tenantry.rollout_status r order by r.relation::text loop
+    last := last + 1;
+    step := last;
+    lock := 'ACCESS EXCLUSIVE';
+    statement := format('select tenantry.rollout_end(%L)', item.relation);
+    if not dry_run then
+      execute statement;
+    end if;
+    return next;
+  end loop;
   for item in
     with recursive depth (relation, level) as (
       select t.relation, 0 from tenantry.tables t where t.parent is null

@@ -22,7 +22,8 @@ begin
           union all select * from tenantry_private.logging_findings()
           union all select * from tenantry_private.secret_findings()
           union all select * from tenantry_private.kind_findings()
-          union all select * from tenantry_private.across_findings()) f
+          union all select * from tenantry_private.across_findings()
+          union all select * from tenantry_private.rollout_findings()) f
    where array_position(array['critical', 'warning', 'info'], f.severity)
       <= array_position(array['critical', 'warning', 'info'], minimum_severity)
    order by array_position(array['critical', 'warning', 'info'], f.severity), f.code, f.object, f.problem;

@@ -9,7 +9,7 @@ return (
   select jsonb_build_object(
            'row_security', c.relrowsecurity, 'force_row_security', c.relforcerowsecurity,
            'owner_added', a.attnum is null, 'owner_nullable', not coalesce(a.attnotnull, false), 'owner_default', pg_get_expr(d.adbin, d.adrelid),
-           'owner_indexed', coalesce(tenantry_private.is_led(c.oid, a.attnum), false),
+           'indexes', (select coalesce(jsonb_agg(i.indexrelid::regclass::text order by i.indexrelid), '[]') from pg_catalog.pg_index i where i.indrelid = c.oid),
            'policies', coalesce((select jsonb_agg(jsonb_build_object('policy', p.policy, 'command', p.command, 'permissive', p.permissive, 'roles', p.to_roles,
                                                     'using', p.using_printed, 'check', p.check_printed) order by p.policy)
                                    from tenantry_private.actual_policies(c.oid) p where p.policy not like 'tenantry\_%'), '[]'),

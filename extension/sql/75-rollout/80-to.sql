@@ -173,6 +173,11 @@ as $$
 declare
   rollout constant tenantry_private.rollouts := tenantry_private.require_rollout(target);
 begin
+  perform tenantry_private.carry_under_lock(target, 'backfilled', 'prepared', array(
+    select format('drop index %s', i.indexrelid::regclass)
+      from pg_catalog.pg_index i
+      join pg_catalog.pg_class c on c.oid = i.indexrelid
+     where i.indrelid = target and c.relname ~ '_tenantry_.*idx(_[0-9]+)?$' and not rollout.before -> 'indexes' ? i.indexrelid::regclass::text));
   perform tenantry_private.unquarantine(target, null);
   perform tenantry_private.change_rollout(target, jsonb_build_object('state', 'prepared', 'run', rollout.run + 1, 'after', null, 'done', 0, 'filled', 0, 'finished', false, 'began_at', null, 'counts', null));
   perform tenantry_private.number_sources(target, rollout.run + 1);
@@ -181,7 +186,7 @@ begin
 end
 $$;
 
-comment on function tenantry_private.back_to_prepared(regclass) is 'Begins a new run.';
+comment on function tenantry_private.back_to_prepared(regclass) is 'Takes the indexes of a rollout away, and begins a new run. Error: 55P03.';
 
 create procedure tenantry_private.take_step(target regclass, from_state text, to_state text, goal text, batch_size integer)
 language plpgsql

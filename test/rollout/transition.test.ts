@@ -1,0 +1,136 @@
+import type pg from 'pg'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { outcome } from '../extension/support/stage.js'
+import { anna, annaId, bert, declare, library, type Library } from './support/library.js'
+
+// Who sees and writes what while a table is on its way.
+
+let on: Library
+let legacy: pg.Client
+
+beforeAll(async () => {
+  on = await library()
+  await declare(on, 10)
+  legacy = await on.legacy.connect()
+  await on.to('shelves', 'backfilled')
+  await on.to('books', 'backfilled')
+  await on.to('visits', 'verified')
+})
+
+afterAll(() => on.drop())
+
+const ids = async (client: Pick<pg.ClientBase, 'query'>, from = 'books') =>
+  (await client.query<{ id: number }>(`select id from ${from} order by id`)).rows.map(({ id }) => id)
+
+const owned = async (owner: string) =>
+  (
+    await on.stored<{ id: number }>(
+      'select id from books where owner_id::text = $1 order by id',
+      [owner.slice(5)],
+    )
+  ).map(({ id }) => id)
+
+describe('in transition', () => {
+  beforeAll(() => on.to('books', 'transitional'))
+
+  test('an identity sees its own rows and no other, those without an owner included', async () => {
+    for (const who of [anna, bert]) {
+      const mine = await owned(who)
+      expect(mine.length).toBeGreaterThan(10)
+      expect(await on.as(who, (client) => ids(client))).toEqual(mine)
+      expect(await on.as(who, (client) => ids(client, 'reach.books'))).toEqual(mine)
+    }
+    expect(await on.asNobody((client) => ids(client))).toEqual([])
+  })
+
+  test('its rows are its own from the beginning, and nobody else can be given them', async () => {
+    await on.as(anna, async (client) => {
+      await client.query(`insert into books (id, title) values (100, 'new')`)
+      expect(await outcome(client, `insert into books (id, title, owner_id) values (101, 'x', '${bert.slice(5)}')`)).toBe('42501')
+      expect(await outcome(client, `update books set title = 'mine' where id = 21`)).toBe('0 rows')
+      expect(await outcome(client, `update books set title = 'mine' where id = 1`)).toBe('1 rows')
+    })
+    expect(await on.stored('select owner_id, tenantry_source from books where id = 100')).toEqual([
+      { owner_id: annaId, tenantry_source: null },
+    ])
+  })
+
+  test('the legacy login reads and writes everything without a context; what it writes is filled, and counted', async () => {
+    expect(await ids(legacy)).toHaveLength(41)
+    await legacy.query(`insert into books (id, shelf_id, title) values (110, 2, 'late'), (111, null, 'unclear')`)
+    await legacy.query(`update books set title = 'touched' where id in (1, 37)`)
+    await legacy.query(`delete from books where id = 2`)
+    expect(
+      await on.stored(`select b.id, u.name, s.signal, s.late from books b
+        left join users u on u.id = b.owner_id
+        left join tenantry.rollout_sources s on s.relation = 'books'::regclass and s.number = b.tenantry_source
+       where b.id in (110, 111) order by b.id`),
+    ).toEqual([
+      { id: 110, name: 'Bert', signal: 'shelf', late: true },
+      { id: 111, name: null, signal: null, late: null },
+    ])
+    expect(await on.as(bert, (client) => ids(client))).toContain(110)
+    await on.to('books', 'verified')
+    const [{ counts }] = (await on.stored(
+      `select counts from tenantry.rollout_status where relation = 'books'::regclass`,
+    )) as [{ counts: Record<string, unknown> }]
+    expect(counts).toMatchObject({ rows: 42, owned: 38, quarantined: 4, late: 1 })
+  })
+
+  test('check() names who still reads everything', async () => {
+    expect(await on.check()).toContainEqual(
+      expect.objectContaining({
+        code: 'rollout_open',
+        object: 'public.books',
+        problem: expect.stringContaining(on.legacy.name) as string,
+      }),
+    )
+  })
+})
+
+describe('strict', () => {
+  beforeAll(async () => {
+    await on.to('visits', 'strict')
+    await on.to('books', 'strict')
+  })
+
+  test('the legacy login sees nothing, and writes nothing', async () => {
+    expect(await outcomeOf(legacy, 'select from books')).toBe('0 rows')
+    expect(await outcomeOf(legacy, `insert into books (id, title) values (120, 'x')`)).toBe('42501')
+  })
+
+  test('identities see what they saw', async () => {
+    for (const who of [anna, bert])
+      expect(await on.as(who, (client) => ids(client))).toEqual(await owned(who))
+  })
+
+  test('nobody writes a row without an owner, the table’s owner included', async () => {
+    expect(await outcomeOf(on.setUp, `insert into books (id, title) values (121, 'x')`)).toBe('42501')
+    await expect(
+      on.db.admin.query(`insert into books (id, title, owner_id) values (122, 'x', null)`),
+    ).rejects.toMatchObject({ code: '23514' })
+  })
+
+  test('back, the legacy login works as before, and nothing that was written meanwhile is lost', async () => {
+    await on.as(anna, (client) =>
+      client.query(`insert into books (id, title) values (130, 'while strict')`),
+    )
+    await on.to('books', 'verified')
+    expect(await ids(legacy)).toContain(130)
+    expect(await outcomeOf(legacy, `insert into books (id, shelf_id, title) values (131, 1, 'y')`)).toBe('1 rows')
+    await on.to('visits', 'planned')
+    await on.to('books', 'planned')
+    const there = await ids(legacy)
+    expect(there).toEqual(expect.arrayContaining([100, 110, 111, 130, 131]))
+    expect(there).toHaveLength(44)
+  })
+})
+
+async function outcomeOf(client: pg.Client, statement: string): Promise<string> {
+  await client.query('begin')
+  try {
+    return await outcome(client, statement)
+  } finally {
+    await client.query('commit')
+  }
+}
