@@ -66,9 +66,7 @@ describe('from planned to strict and back', () => {
     )
     const left = await on.stored(`select key, reason from tenantry.rollout_quarantine
       where relation = 'books'::regclass order by key[1]::int`)
-    expect(left).toEqual(
-      ['37', '38', '39'].map((key) => ({ key: [key], reason: 'no signal' })),
-    )
+    expect(left).toEqual(['37', '38', '39'].map((key) => ({ key: [key], reason: 'no signal' })))
   })
 
   test('going back restores each state, object by object', async () => {

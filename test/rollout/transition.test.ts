@@ -20,14 +20,15 @@ beforeAll(async () => {
 afterAll(() => on.drop())
 
 const ids = async (client: Pick<pg.ClientBase, 'query'>, from = 'books') =>
-  (await client.query<{ id: number }>(`select id from ${from} order by id`)).rows.map(({ id }) => id)
+  (await client.query<{ id: number }>(`select id from ${from} order by id`)).rows.map(
+    ({ id }) => id,
+  )
 
 const owned = async (owner: string) =>
   (
-    await on.stored<{ id: number }>(
-      'select id from books where owner_id::text = $1 order by id',
-      [owner.slice(5)],
-    )
+    await on.stored<{ id: number }>('select id from books where owner_id::text = $1 order by id', [
+      owner.slice(5),
+    ])
   ).map(({ id }) => id)
 
 describe('in transition', () => {
@@ -46,7 +47,12 @@ describe('in transition', () => {
   test('its rows are its own from the beginning, and nobody else can be given them', async () => {
     await on.as(anna, async (client) => {
       await client.query(`insert into books (id, title) values (100, 'new')`)
-      expect(await outcome(client, `insert into books (id, title, owner_id) values (101, 'x', '${bert.slice(5)}')`)).toBe('42501')
+      expect(
+        await outcome(
+          client,
+          `insert into books (id, title, owner_id) values (101, 'x', '${bert.slice(5)}')`,
+        ),
+      ).toBe('42501')
       expect(await outcome(client, `update books set title = 'mine' where id = 21`)).toBe('0 rows')
       expect(await outcome(client, `update books set title = 'mine' where id = 1`)).toBe('1 rows')
     })
@@ -57,7 +63,9 @@ describe('in transition', () => {
 
   test('the legacy login reads and writes everything without a context; what it writes is filled, and counted', async () => {
     expect(await ids(legacy)).toHaveLength(41)
-    await legacy.query(`insert into books (id, shelf_id, title) values (110, 2, 'late'), (111, null, 'unclear')`)
+    await legacy.query(
+      `insert into books (id, shelf_id, title) values (110, 2, 'late'), (111, null, 'unclear')`,
+    )
     await legacy.query(`update books set title = 'touched' where id in (1, 37)`)
     await legacy.query(`delete from books where id = 2`)
     expect(
@@ -105,7 +113,9 @@ describe('strict', () => {
   })
 
   test('nobody writes a row without an owner, the table’s owner included', async () => {
-    expect(await outcomeOf(on.setUp, `insert into books (id, title) values (121, 'x')`)).toBe('42501')
+    expect(await outcomeOf(on.setUp, `insert into books (id, title) values (121, 'x')`)).toBe(
+      '42501',
+    )
     await expect(
       on.db.admin.query(`insert into books (id, title, owner_id) values (122, 'x', null)`),
     ).rejects.toMatchObject({ code: '23514' })
@@ -117,7 +127,9 @@ describe('strict', () => {
     )
     await on.to('books', 'verified')
     expect(await ids(legacy)).toContain(130)
-    expect(await outcomeOf(legacy, `insert into books (id, shelf_id, title) values (131, 1, 'y')`)).toBe('1 rows')
+    expect(
+      await outcomeOf(legacy, `insert into books (id, shelf_id, title) values (131, 1, 'y')`),
+    ).toBe('1 rows')
     await on.to('visits', 'planned')
     await on.to('books', 'planned')
     const there = await ids(legacy)

@@ -19,6 +19,8 @@ begin
       join pg_catalog.pg_namespace n on n.oid = c.relnamespace
       join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
      where d.relation = target and d.class in ('owned', 'by_parent') and d.reach
+       -- a rollout's own, which goes at its end
+       and a.attname <> 'tenantry_source'
        and not exists (
            select
              from tenantry_private.encrypted_columns e

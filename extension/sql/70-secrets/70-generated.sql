@@ -289,6 +289,8 @@ return (
            target)
     from pg_catalog.pg_attribute a
    where a.attrelid = target and a.attnum > 0 and not a.attisdropped
+     -- a rollout's own, which goes at its end
+     and a.attname <> 'tenantry_source'
      and not exists (select from tenantry_private.encrypted(target) e where e.plain_column = a.attname));
 
 comment on function tenantry_private.facade_source(regclass) is 'The query of tenant.<table>.';

@@ -2,8 +2,8 @@ import type pg from 'pg'
 import { stage, type Stage } from '../../extension/support/stage.js'
 import type { TestRole } from '../../support/database.js'
 
-export const anna = 'user:aaaaaaaa-0000-4000-8000-000000000001'
-export const bert = 'user:bbbbbbbb-0000-4000-8000-000000000002'
+export const anna = 'user:aaaaaaaa-0000-4000-8000-000000000001' as const
+export const bert = 'user:bbbbbbbb-0000-4000-8000-000000000002' as const
 export const annaId = anna.slice(5)
 export const bertId = bert.slice(5)
 

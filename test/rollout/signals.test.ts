@@ -1,0 +1,265 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { refusal } from '../extension/support/stage.js'
+import { anna, annaId, bert, bertId, library, type Library } from './support/library.js'
+
+// What tells whose a row is, and what happens where nothing, too much, or nobody known does.
+
+let on: Library
+
+beforeAll(async () => {
+  on = await library()
+  await on.setUp.query(`
+    create table members (room text, member uuid, bot boolean not null default false);
+    insert into members values ('a', '${annaId}'), ('a', '${bertId}'), ('b', '${bertId}'), ('b', '${bertId}'),
+      ('c', '${annaId}'), ('c', '${bertId}');
+    update members set bot = true where room = 'c' and member = '${bertId}';
+    create table aliases (alias text primary key, person uuid);
+    insert into aliases values ('@anna', '${annaId}')`)
+})
+
+afterAll(() => on.drop())
+
+let made = 0
+/** A table with these rows, its rollout declared. */
+async function table(columns: string, rows: string): Promise<string> {
+  const name = `things_${++made}`
+  await on.setUp.query(
+    `create table ${name} (id int primary key${columns}); insert into ${name} values ${rows};
+     select tenantry.rollout('${name}', 'owner_id', 'user', budget => 100)`,
+  )
+  return name
+}
+
+const signal = (name: string, rank: number, called: string, query: string) =>
+  on.setUp.query(`select tenantry.rollout_signal('${name}', ${rank}, '${called}', ${query})`)
+
+/** Key → owner and what decided, or why nothing did. */
+async function decided(name: string): Promise<Record<string, string>> {
+  await on.to(name, 'backfilled')
+  const rows = await on.stored<{ id: number; what: string }>(
+    `select t.id, coalesce(u.name || ' by ' || s.signal, q.reason) as what
+       from ${name} t
+       left join users u on u.id = t.owner_id
+       left join tenantry.rollout_sources s on s.relation = '${name}'::regclass and s.number = t.tenantry_source
+       left join tenantry.rollout_quarantine q on q.relation = '${name}'::regclass and q.key = array[t.id::text]`,
+  )
+  return Object.fromEntries(rows.map(({ id, what }) => [id, what]))
+}
+
+describe('ready-made signals', () => {
+  test('a column', async () => {
+    const name = await table(', by uuid', `(1, '${annaId}'), (2, null)`)
+    await signal(name, 1, 'by', `tenantry.rollout_from_column('${name}', 'by')`)
+    expect(await decided(name)).toEqual({ 1: 'Anna by by', 2: 'no signal' })
+  })
+
+  test('the parent, by its foreign key or by columns without one', async () => {
+    const parent = await table(', by uuid', `(1, '${annaId}'), (2, '${bertId}'), (3, null)`)
+    await signal(parent, 1, 'by', `tenantry.rollout_from_column('${parent}', 'by')`)
+    await on.to(parent, 'backfilled')
+    const name = await table(
+      `, p int references ${parent}, q int`,
+      '(1, 1, 2), (2, null, 2), (3, 3, 9)',
+    )
+    await signal(name, 1, 'p', `tenantry.rollout_from_parent('${name}', '{p}')`)
+    await signal(
+      name,
+      2,
+      'q',
+      `tenantry.rollout_from_parent('${name}', '{q}', '${parent}', '{id}')`,
+    )
+    expect(await decided(name)).toEqual({ 1: 'Anna by p', 2: 'Bert by q', 3: 'no signal' })
+  })
+
+  test('the sole member of a container, whom a condition may single out', async () => {
+    const name = await table(', room text', `(1, 'a'), (2, 'b'), (3, 'c'), (4, 'd')`)
+    await signal(
+      name,
+      1,
+      'sole',
+      `tenantry.rollout_from_member('${name}', 'room', 'members', 'room', 'member')`,
+    )
+    await signal(
+      name,
+      2,
+      'human',
+      `tenantry.rollout_from_member('${name}', 'room', 'members', 'room', 'member', 'not m.bot')`,
+    )
+    expect(await decided(name)).toEqual({
+      1: 'no signal',
+      2: 'Bert by sole',
+      3: 'Anna by human',
+      4: 'no signal',
+    })
+  })
+
+  test('a path in json, an alias, a constant', async () => {
+    const name = await table(
+      ', doc jsonb, who text',
+      `(1, '{"by": {"id": "${annaId}"}}', null), (2, '{}', '@anna'), (3, null, '@bert'), (4, '{"by": 7}', null)`,
+    )
+    await signal(name, 1, 'doc', `tenantry.rollout_from_json('${name}', 'doc', 'by', 'id')`)
+    await signal(
+      name,
+      2,
+      'alias',
+      `tenantry.rollout_from_alias('${name}', 'who', 'aliases', 'alias', 'person')`,
+    )
+    await signal(
+      name,
+      3,
+      'rest',
+      `tenantry.rollout_from_constant('${name}', '${bert}', 't.who is not null')`,
+    )
+    expect(await decided(name)).toEqual({
+      1: 'Anna by doc',
+      2: 'Anna by alias',
+      3: 'Bert by rest',
+      4: 'no signal',
+    })
+  })
+})
+
+describe('what is not guessed', () => {
+  test('signals of one rank that disagree, somebody unknown, and nobody: each with every candidate', async () => {
+    const name = await table(
+      ', a uuid, b uuid, c text',
+      `(1, '${annaId}', '${bertId}', null), (2, '${annaId}', '${annaId}', null), (3, null, null, 'stranger'),
+       (4, null, null, null), (5, '${annaId}', null, '${bertId}'), (6, null, null, '${bertId}')`,
+    )
+    await signal(name, 1, 'a', `tenantry.rollout_from_column('${name}', 'a')`)
+    await signal(name, 1, 'b', `tenantry.rollout_from_column('${name}', 'b')`)
+    await signal(name, 2, 'c', `tenantry.rollout_from_column('${name}', 'c')`)
+    const result = await decided(name)
+    expect(result).toMatchObject({
+      1: 'conflict',
+      3: 'unknown entity',
+      4: 'no signal',
+      5: 'Anna by a',
+      6: 'Bert by c',
+    })
+    expect(result[2]).toMatch(/^Anna by [ab]$/)
+    expect(
+      await on.stored(
+        `select key, candidates from tenantry.rollout_quarantine where relation = '${name}'::regclass order by key`,
+      ),
+    ).toEqual([
+      {
+        key: ['1'],
+        candidates: [
+          { owner: annaId, signal: 'a', rank: 1 },
+          { owner: bertId, signal: 'b', rank: 1 },
+        ],
+      },
+      { key: ['3'], candidates: [{ owner: 'stranger', signal: 'c', rank: 2 }] },
+      { key: ['4'], candidates: [] },
+    ])
+  })
+
+  test('what somebody decides is noted, row by row, by rule, and as nobody’s', async () => {
+    const name = await table(', kind text', `(1, 'x'), (2, 'x'), (3, 'y'), (4, 'z'), (5, 'z')`)
+    await signal(name, 1, 'none', `tenantry.rollout_from_column('${name}', 'kind')`)
+    await on.to(name, 'backfilled')
+    const resolve = (call: string) =>
+      on.setUp
+        .query<{ n: string }>(`select tenantry.${call} as n`)
+        .then(({ rows }) => Number(rows[0]!.n))
+    expect(await resolve(`rollout_resolve_where('${name}', '${anna}', 't.kind = ''x''')`)).toBe(2)
+    expect(await resolve(`rollout_resolve('${name}', '${bert}', '3')`)).toBe(1)
+    expect(await resolve(`rollout_resolve('${name}', null, '4')`)).toBe(1)
+    await on.to(name, 'verified')
+    const [{ counts }] = (await on.stored(
+      `select counts from tenantry.rollout_status where relation = '${name}'::regclass`,
+    )) as [{ counts: unknown }]
+    expect(counts).toMatchObject({
+      rows: 5,
+      owned: 3,
+      quarantined: 1,
+      exempt: 1,
+      sources: { resolved: 3 },
+    })
+    for (const [call, what] of [
+      [`rollout_resolve('${name}', '${anna}', '99')`, /no row \{99\} of .* is in quarantine/],
+      [
+        `rollout_resolve('${name}', 'user:00000000-0000-4000-8000-00000000dead', '5')`,
+        /cannot own rows/,
+      ],
+      [
+        `rollout_resolve_where('${name}', '${anna}', 'true); drop table users; --')`,
+        /not one expression/,
+      ],
+    ] as const) {
+      const refused = await refusal(on.setUp.query(`select tenantry.${call}`))
+      expect(refused).toMatchObject({
+        code: 'TN011',
+        message: expect.stringMatching(what) as string,
+      })
+      expect(refused.hint).not.toBe('')
+    }
+  })
+})
+
+describe('keys', () => {
+  test('of two columns, in mixed case', async () => {
+    await on.setUp.query(`
+      create table "Odd Table" ("The Key" text, n int, "By" uuid, primary key (n, "The Key"));
+      insert into "Odd Table" select 'k''' || n % 7, n, case when n % 3 > 0 then '${annaId}'::uuid end from generate_series(1, 500) n;
+      select tenantry.rollout('"Odd Table"', 'owner_id', 'user', budget => 500);
+      select tenantry.rollout_signal('"Odd Table"', 1, 'by', tenantry.rollout_from_column('"Odd Table"', 'By'))`)
+    await on.setUp.query(`call tenantry.rollout_to('"Odd Table"', 'verified', 50)`)
+    const [{ counts }] = (await on.stored(
+      `select counts from tenantry.rollout_status where relation = '"Odd Table"'::regclass`,
+    )) as [{ counts: unknown }]
+    expect(counts).toMatchObject({ rows: 500, owned: 334, quarantined: 166 })
+    expect(
+      await on.stored(`select count(*)::int as n from "Odd Table" t join tenantry.rollout_quarantine q
+        on q.relation = '"Odd Table"'::regclass and q.key = array[t.n::text, t."The Key"] where t.owner_id is null`),
+    ).toEqual([{ n: 166 }])
+  })
+
+  test('none: rows are found by where they lie', async () => {
+    await on.setUp.query(`
+      create table journal (line text, by uuid);
+      insert into journal select repeat('x', 200) || n, case when n % 4 > 0 then '${bertId}'::uuid end from generate_series(1, 2000) n;
+      select tenantry.rollout('journal', 'owner_id', 'user', budget => 500);
+      select tenantry.rollout_signal('journal', 1, 'by', tenantry.rollout_from_column('journal', 'by'))`)
+    await on.setUp.query(`call tenantry.rollout_to('journal', 'verified', 100)`)
+    const counts = async () =>
+      (
+        (await on.stored(
+          `select counts from tenantry.rollout_status where relation = 'journal'::regclass`,
+        )) as [{ counts: unknown }]
+      )[0].counts
+    expect(await counts()).toMatchObject({ rows: 2000, owned: 1500, quarantined: 500 })
+    // What is written meanwhile waits for the next pass.
+    await on.setUp.query(`insert into journal (line, by) values ('late', '${annaId}')`)
+    await on.to('journal', 'transitional')
+    await on.to('journal', 'verified')
+    expect(await counts()).toMatchObject({ rows: 2001, owned: 1501, quarantined: 500 })
+    await on.to('journal', 'strict')
+    expect(
+      await on.as(bert, async (client) => (await client.query('select from journal')).rowCount),
+    ).toBe(1500)
+  })
+
+  test('of a partitioned table', async () => {
+    await on.setUp.query(`
+      create table parts (id int primary key, by uuid) partition by range (id);
+      create table parts_1 partition of parts for values from (0) to (50);
+      create table parts_2 partition of parts for values from (50) to (1000);
+      insert into parts select n, '${annaId}' from generate_series(1, 100) n;
+      select tenantry.rollout('parts', 'owner_id', 'user');
+      select tenantry.rollout_signal('parts', 1, 'by', tenantry.rollout_from_column('parts', 'by'))`)
+    await on.to('parts', 'strict')
+    expect(
+      await on.as(anna, async (client) => (await client.query('select from parts')).rowCount),
+    ).toBe(100)
+    expect(
+      await on.as(bert, async (client) => (await client.query('select from parts')).rowCount),
+    ).toBe(0)
+    await on.to('parts', 'planned')
+    expect(
+      await on.stored(`select from pg_class where relname like 'parts%' and relrowsecurity`),
+    ).toEqual([])
+  })
+})
