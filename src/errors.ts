@@ -13,6 +13,7 @@ export type TenantryErrorCode =
   | 'TN009' // unknown entity
   | 'TN010' // session refused: superuser, BYPASSRLS, owner, or not allowed here
   | 'TN011' // set-up refused
+  | 'TN012' // rollout refused
   | `TN${number}`
   | 'TN_ACCESS' // refused by a policy or a reference, without saying which
   | 'TN_ARGUMENT' // an accessor was given something it cannot turn into a statement
