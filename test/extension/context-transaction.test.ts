@@ -184,10 +184,36 @@ describe('on_missing_context', () => {
     )
   })
 
+  it('set to log it is empty, and the server log names the login, the application and the statement', async () => {
+    const { admin } = notes.db
+    const said: string[] = []
+    const listener = ({ message = '' }: { message?: string | undefined }) => said.push(message)
+    client.on('notice', listener)
+    await client.query(`set client_min_messages = log; set application_name = 'old code'`)
+    try {
+      expect(await bodies()).toEqual([])
+      expect(said).toEqual([])
+      await admin.query(`select tenantry.configure('on_missing_context', 'log')`)
+      expect(await bodies()).toEqual([])
+      expect(said.join('\n')).toMatch(
+        /no context: login .*, application old code, statement select /,
+      )
+      said.length = 0
+      expect((await entered(client, as('user:1'), () => client.query(mine))).rows).toEqual(
+        noteOfOne,
+      )
+      expect(said).toEqual([])
+    } finally {
+      client.off('notice', listener)
+      await admin.query(`select tenantry.configure('on_missing_context', null)`)
+      await client.query('reset client_min_messages; reset application_name')
+    }
+  })
+
   it('and the other settings take only values that mean something', async () => {
     const { admin } = notes.db
     for (const [name, value] of [
-      ['on_missing_context', 'log'],
+      ['on_missing_context', 'loud'],
       ['on_missing_context', ''],
       ['context_lifetime', '0'],
       ['context_lifetime', '2 days'],
