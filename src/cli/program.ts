@@ -1,6 +1,6 @@
 import { Command, CommanderError } from 'commander'
 import { applyCommand } from './apply/command.js'
-import { checkCommand } from './check.js'
+import { checkCommand } from './check/command.js'
 import { demoCommand } from './demo.js'
 import { report } from './errors.js'
 import { generateCommand } from './generate.js'
