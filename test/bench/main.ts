@@ -8,6 +8,8 @@ import { startServer, type Major } from '../support/servers.js'
 import { measureCalls } from './calls.js'
 import { delayed } from './delay.js'
 import { prepare, type Bench } from './prepare.js'
+import { measureReach, type ReachFigures, reportReach } from './reach.js'
+import { prepareReach } from './reach-stage.js'
 import {
   reportCalls,
   reportStatements,
@@ -31,12 +33,19 @@ interface Options {
 const command = new Command('bench')
   .description('Measure tenantry against the bare query and the hand-written WHERE, in one run')
   .addArgument(
-    new Argument('[what]', 'measures only this').choices(['isolation', 'secrets']).argOptional(),
+    new Argument('[what]', 'measures only this')
+      .choices(['isolation', 'secrets', 'reach'])
+      .argOptional(),
   )
   .addOption(
     new Option('--size <name>', 'the fixture').choices(Object.keys(sizes)).default('bench1m'),
   )
-  .option('--major <version>', 'PostgreSQL; secrets are measured on 15 and 18', Number, 18)
+  .option(
+    '--major <version>',
+    'PostgreSQL; secrets and reach are measured on 15 and 18',
+    Number,
+    18,
+  )
   .option('--rounds <n>', 'calls of each kind', Number, 3000)
   .parse()
 const options = command.opts<Options>()
@@ -55,8 +64,10 @@ const along = (what: string) => {
   }
 }
 
-if (what !== 'secrets') await isolation()
-if (what !== 'isolation') await secrets()
+const all = what === undefined
+if (all || what === 'isolation') await isolation()
+if (all || what === 'secrets') await secrets()
+if (all || what === 'reach') await reach()
 
 async function isolation(): Promise<void> {
   let bench: Bench | undefined
@@ -140,6 +151,36 @@ async function secrets(): Promise<void> {
   }
   reportVerdicts(verdicts)
   writeResults(join(repositoryRoot, 'test', 'bench', 'results', 'secrets.json'), {
+    measuredAt: new Date().toISOString(),
+    machine: { cpus: cpus().length, model: cpus()[0]?.model },
+    options,
+    figures,
+    verdicts,
+  })
+}
+
+async function reach(): Promise<void> {
+  const verdicts: Verdict[] = []
+  const figures: Record<number, ReachFigures[]> = {}
+  for (const major of [15, 18] as const) {
+    const server = await startServer({ major, onProgress: console.log })
+    try {
+      const stage = await prepareReach(server)
+      try {
+        const measured = await measureReach(stage, options.rounds / 3, (step) =>
+          console.log(`measuring ${step}`),
+        )
+        figures[major] = measured
+        verdicts.push(...reportReach(major, measured))
+      } finally {
+        await stage.end()
+      }
+    } finally {
+      await server.stop()
+    }
+  }
+  reportVerdicts(verdicts)
+  writeResults(join(repositoryRoot, 'test', 'bench', 'results', 'reach.json'), {
     measuredAt: new Date().toISOString(),
     machine: { cpus: cpus().length, model: cpus()[0]?.model },
     options,
