@@ -1,6 +1,7 @@
 import pg from 'pg'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import type { TestRole } from '../support/database.js'
+import { fullLength } from '../support/full-length.js'
 import { credential, inTransaction, outcome, quoted, refusal, stage } from './support/stage.js'
 import type { Finding, Stage } from './support/stage.js'
 
@@ -40,7 +41,12 @@ describe('names of tables, columns, constraints, schemas and roles', () => {
   })
   afterAll(() => on.drop())
 
-  for (const [label, name] of Object.entries(hostile)) it(label, () => proves(on, name))
+  // How names are quoted hangs on nothing in a version of PostgreSQL: each name is proved on one of them, and on every one in
+  // `make test-all`.
+  const half = inject('server').major === 15 ? 0 : 1
+  Object.entries(hostile)
+    .filter((_, position) => fullLength || position % 2 === half)
+    .forEach(([label, name]) => it(label, () => proves(on, name)))
 })
 
 async function proves(on: Stage, name: string) {
