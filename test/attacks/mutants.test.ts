@@ -156,7 +156,7 @@ const mutants: Record<string, Mutant> = {
   'the privileges of a link not kept on the way in': {
     routine: 'tenantry.enter(text)',
     from: 'tenantry_private.privilege_list(bits)',
-    to: 'tenantry_private.all_privileges()',
+    to: `tenantry_private.own_privileges(claim ->> 'sub')`,
   },
   'the signature of passes not checked on the way in': {
     routine: 'tenantry.enter(text)',

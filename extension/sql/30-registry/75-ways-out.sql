@@ -24,6 +24,8 @@ begin
                                    then 'owns protected tables and can take every protection away'
              when exists (select from tenantry.schemas s where s.migration_role = r.rolname)
                                    then 'is the migration role of a schema, which sees every row'
+             when exists (select from tenantry.granted_across a where a.role_name = r.rolname)
+                                   then 'was granted a table across all owners'
              when r.rolname in ('tenantry_owner', 'tenantry_engine', 'tenantry_facade', 'tenantry_reach')
                                    then 'is one of tenantry''s own roles'
              when r.rolname in ('pg_read_all_data', 'pg_write_all_data', 'pg_read_server_files', 'pg_write_server_files', 'pg_execute_server_program')

@@ -2,12 +2,13 @@
 -- look-up is one strpos; in links they are bits, so that a chain is their intersection. A privilege that is held by
 -- delegation alone is listed a second time behind an equals sign: it is for the data of the principal itself, and not for
 -- what the principal owns, belongs to or was given.
-create function tenantry_private.all_privileges()
+-- Nobody in particular owns nothing, and has nothing to hand on.
+create function tenantry_private.own_privileges(entity text)
 returns text
 language sql immutable parallel safe
-return ',select,insert,update,delete,decrypt,delegate,';
+return case when starts_with(entity, 'anonymous:') then ',select,' else ',select,insert,update,delete,decrypt,delegate,' end;
 
-comment on function tenantry_private.all_privileges() is 'Every privilege: select, insert, update, delete, decrypt, delegate.';
+comment on function tenantry_private.own_privileges(text) is 'What an entity that works for itself may do: everything; the anonymous one only reads.';
 
 create function tenantry_private.privilege_list(bits integer)
 returns text

@@ -42,7 +42,7 @@ begin
   end if;
 
   field := (
-    select array['', '', '', tenantry_private.all_privileges(), b.kind || ':' || b.id, b.kind || ':' || b.id, 'role']
+    select array['', '', '', tenantry_private.own_privileges(b.kind || ':' || b.id), b.kind || ':' || b.id, b.kind || ':' || b.id, 'role']
       from tenantry_private.bound_roles b
       join pg_catalog.pg_roles r on r.oid = b.role_oid and r.rolname = b.role_name
       join tenantry_private.entities e on e.serial = b.serial and e.gone_at is null

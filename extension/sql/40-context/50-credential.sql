@@ -62,6 +62,8 @@ begin
                then 'may turn into a role that row-level security does not bind (SET ROLE)'
              when exists (select from tenantry_private.table_owners o where pg_has_role(r.oid, o.role_oid, 'member'))
                then 'owns protected tables, or may become their owner, and an owner can take every protection away'
+             when exists (select from tenantry_private.granted_across g where pg_has_role(r.oid, to_regrole(quote_ident(g.role_name)), 'member'))
+               then 'may turn into a role that was granted a table across all owners'
              when not tenantry_private.is_allowed('user')
                then 'is not allowed to work in this database'
            end

@@ -168,7 +168,7 @@ begin
                 where e.kind = split_part(claim ->> 'sub', ':', 1)
                   and e.id = substr(claim ->> 'sub', strpos(claim ->> 'sub', ':') + 1)
                   and e.gone_at is null) then
-            body := tenantry_private.all_privileges() || E'\x1f' || (claim ->> 'sub') || E'\x1f' || (claim ->> 'sub');
+            body := tenantry_private.own_privileges(claim ->> 'sub') || E'\x1f' || (claim ->> 'sub') || E'\x1f' || (claim ->> 'sub');
           end if;
         elsif strpos(claim #>> '{act,sub}', ':') > 1 and claim #> '{act,act}' is null and claim #>> '{act,sub}' <> claim ->> 'sub' then
           bits := tenantry_private.link_privileges(claim #>> '{act,sub}', claim ->> 'sub');

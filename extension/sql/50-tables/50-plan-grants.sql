@@ -69,7 +69,8 @@ begin
                 join pg_catalog.pg_roles r on r.rolname = a.role_name
                where a.granted_as = 'user' and not r.rolsuper and pg_has_role(r.oid, holder.grantee, 'member'))
             -- a way out of its own, which check() names
-            or exists (select from tenantry.schemas s where s.migration_role = holder.role_name)) then
+            or exists (select from tenantry.schemas s where s.migration_role = holder.role_name)
+            or exists (select from tenantry.granted_across g where g.role_name = holder.role_name and g.relation = target)) then
       continue;
     end if;
     extra := array(

@@ -1,4 +1,5 @@
 import {
+  anonymous,
   privileges,
   type Chain,
   type Giving,
@@ -26,7 +27,8 @@ export function enter(world: World, given: Chain): Context | 'TN004' | 'TN009' {
   const actor = chain.at(-1)
   if (principal === undefined || actor === undefined) throw new Error('an empty chain')
   if (!chain.every((name) => world.exists(name))) return 'TN009'
-  let leaves = new Set<Privilege>(privileges)
+  // Nobody in particular reads what is public, and no more.
+  let leaves = new Set<Privilege>(chain.join() === anonymous ? ['select'] : privileges)
   let byDelegation = new Set<Privilege>()
   for (let i = 1; i < chain.length; i++) {
     const [to, from] = [chain[i - 1] as Name, chain[i] as Name]

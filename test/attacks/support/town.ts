@@ -2,9 +2,13 @@ import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import type pg from 'pg'
 import { deriveSigningKey, mintCredential } from '../../../src/credential.js'
+import { type Entity, type Identity, identityOf } from '../../../src/identity.js'
 import { type TestDatabase, type TestRole, testDatabase } from '../../support/database.js'
 
-const script = new URL('town.sql', import.meta.url)
+/** What stands behind town.sql: `rooms`, where people meet in rooms.sql. */
+export type Quarter = 'rooms'
+
+const file = (name: string): string => readFileSync(new URL(`${name}.sql`, import.meta.url), 'utf8')
 const secret = `a secret of the attacked town ${randomBytes(8).toString('hex')}`
 const id = (end: string): string => `00000000-0000-4000-8000-${end.padStart(12, '0')}`
 
@@ -24,6 +28,8 @@ export interface Town {
   /** A connection of the application's login. */
   connect(): Promise<pg.Client>
   credential(principal: string, actor?: string, lifetime?: number): string
+  /** A credential that names every link, the principal first. */
+  chained(chain: readonly string[], lifetime?: number): string
   /** A credential for another database. */
   credentialFor(audience: string, principal: string): string
   /** A transaction as somebody, rolled back afterwards unless `keep` is set. */
@@ -31,11 +37,11 @@ export interface Town {
   drop(): Promise<void>
 }
 
-export async function town(): Promise<Town> {
-  const text = readFileSync(script, 'utf8')
+export async function town(quarter?: Quarter): Promise<Town> {
+  const text = file('town') + (quarter ? file(quarter) : '')
   const db = await testDatabase({
     template: {
-      name: 'attacked',
+      name: ['attacked', quarter].filter(Boolean).join('_'),
       sql: [text],
       build: async (admin) => {
         await admin.query(`do $$ begin create role attacks_owner nologin;
@@ -49,19 +55,24 @@ export async function town(): Promise<Town> {
   await db.admin.query('select tenantry.initialise(true)')
   await db.admin.query('select tenantry.register_issuer($1, $2)', [signing.keyId, signing.key])
   const session = await app.connect()
-  const mint = (audience: string, principal: string, actor: string, lifetime: number): string => {
-    const who = { principal, actor } as Parameters<typeof mintCredential>[1]
+  const mint = (audience: string, who: Identity, lifetime: number): string => {
     const expiresAt = Math.floor(Date.now() / 1000) + lifetime
     return mintCredential(signing, who, { audience, expiresAt })
   }
+  // Not by identityOf(), which takes only what can be an entity.
+  const pair = (principal: string, actor: string) => ({ principal, actor }) as Identity
   const credential: Town['credential'] = (principal, actor = principal, lifetime = 60) =>
-    mint(db.name, principal, actor, lifetime)
+    mint(db.name, pair(principal, actor), lifetime)
 
   return {
     db,
     app,
     credential,
-    credentialFor: (audience, principal) => mint(audience, principal, principal, 60),
+    chained(chain, lifetime = 60) {
+      const [actor, ...actsFor] = [...chain].reverse() as [Entity, ...Entity[]]
+      return mint(db.name, identityOf(actor, actsFor), lifetime)
+    },
+    credentialFor: (audience, principal) => mint(audience, pair(principal, principal), 60),
     connect: () => app.connect(),
     async as(principal, work, keep = false) {
       await session.query('begin')
