@@ -62,6 +62,45 @@ async function mayNot(...chain: string[]): Promise<void> {
 const tool = 'tool:00000000-0000-0000-0000-000000000001'
 
 describe('a context', () => {
+  it('is one identity a transaction, and the links to it are part of that', async () => {
+    const { client } = notes
+    const direct = ['user:1']
+    const round = ['user:1', 'agent:10', 'user:1']
+    expect(await whoami(...direct)).toMatchObject({ privileges: everything })
+    expect(await whoami(...round)).toMatchObject({ actor: 'user:1', privileges: forOwner })
+    for (const [first, second] of [
+      [direct, round],
+      [round, direct],
+    ] as const) {
+      for (const enter of ['tenantry.enter($1)', 'tenantry_private.enter_for_pass($1, 60)']) {
+        await entered(client, chained(...first), async () => {
+          const again = (chain: readonly string[]) =>
+            client.query(`select ${enter}`, [chained(...chain)])
+          await again(first)
+          const before = await client.query<Who>('select privileges from tenantry.whoami()')
+          await client.query('savepoint before')
+          const error = await expectRefusal(
+            again(second),
+            'TN002',
+            /already works as user:1, with other privileges/,
+          )
+          expect(error.hint).toContain('End the transaction')
+          await client.query('rollback to before')
+          const after = await client.query<Who>('select privileges from tenantry.whoami()')
+          expect(after.rows).toEqual(before.rows)
+        })
+      }
+    }
+    // By a pass of the other chain as well.
+    const { rows } = await client.query<{ pass: string }>(
+      'select tenantry_private.enter_for_pass($1, 60) as pass',
+      [chained(...direct)],
+    )
+    await entered(client, chained(...round), () =>
+      expectRefusal(client.query('select tenantry.enter($1)', [rows[0]?.pass]), 'TN002'),
+    )
+  })
+
   it('names the actor as its own principal, with every privilege', async () => {
     for (const who of ['user:1', 'agent:10', 'bot:1', tool]) {
       expect(await whoami(who)).toEqual({ actor: who, principal: who, privileges: everything })

@@ -61,11 +61,13 @@ declare
   ignored text;
 begin
   -- One identity a transaction: what deferred work and open cursors of the first would do under the second is not
-  -- something to find out. Only a context that is valid counts; planted text must not lock anybody out.
+  -- something to find out. Between the same two, another chain may leave other privileges, and is another identity then.
+  -- Only a context that is valid counts; planted text must not lock anybody out.
   if context <> '' then
     field := tenantry_private.opened('c1', context, timestamptz_send(now()), signer);
-    if field is not null and (field[5] <> admission[2] or field[6] <> admission[3]) then
+    if field is not null and (field[4], field[5], field[6]) <> (admission[1], admission[2], admission[3]) then
       raise exception 'this transaction already works as %', concat_ws(' for ', field[5], nullif(field[6], field[5]))
+          || case when (field[5], field[6]) = (admission[2], admission[3]) then ', with other privileges' else '' end
         using errcode = 'TN002', hint = 'End the transaction before entering as somebody else.';
     end if;
   end if;
