@@ -1,15 +1,6 @@
-import { afterAll, describe, expect, it } from 'vitest'
+import { type Mutant, everyMutantIsFound } from './support/mutants.js'
 import { failures } from './support/probes.js'
-import { type Town, town } from './support/town.js'
-
-interface Change {
-  readonly routine: string
-  readonly from: string | RegExp
-  readonly to: string
-}
-
-/** A piece of the protection, broken: SQL, or functions whose text is changed. */
-type Mutant = string | Change | readonly Change[]
+import { town } from './support/town.js'
 
 const owner = 'owner_id'
 const replacePolicy = (name: string, kind: string, command: string, body: string): string =>
@@ -175,56 +166,4 @@ const mutants: Record<string, Mutant> = {
   },
 }
 
-/** Breaks a town; what it was changed by must have changed something. */
-async function mutate({ db }: Town, mutant: Mutant): Promise<void> {
-  if (typeof mutant === 'string') {
-    await db.admin.query(mutant)
-    return
-  }
-  for (const { routine, from, to } of [mutant].flat()) {
-    const { rows } = await db.admin.query<{ text: string }>(
-      `select pg_get_functiondef(oid) as text from pg_proc
-        where case when $1 like '%(%' then oid = to_regprocedure($1) else oid = to_regproc($1) end`,
-      [routine],
-    )
-    const text = rows[0]?.text ?? ''
-    const pattern = from instanceof RegExp ? from.source : escaped(from)
-    const broken = text.replaceAll(new RegExp(pattern, 'g'), to)
-    if (broken === text) throw new Error(`${routine} does not say ${pattern}`)
-    await db.admin.query(broken)
-  }
-}
-
-function escaped(text: string): string {
-  return text.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&')
-}
-
-describe('the probes', () => {
-  let killed = 0
-  afterAll(() => {
-    console.info(`mutants: ${killed} of ${Object.keys(mutants).length} killed`)
-  })
-
-  it('find nothing in an unbroken database', async () => {
-    const at = await town()
-    try {
-      expect(await failures(at)).toEqual([])
-    } finally {
-      await at.drop()
-    }
-  })
-
-  it.each(Object.keys(mutants))('find %s', async (name) => {
-    const at = await town()
-    try {
-      await mutate(at, mutants[name] ?? '')
-      const failed = await failures(at)
-      expect(failed).not.toEqual([])
-      // A mutant that works for nobody would prove nothing.
-      expect(failed.length).toBeLessThan(12)
-      killed++
-    } finally {
-      await at.drop()
-    }
-  })
-})
+everyMutantIsFound({ mutants, failures, open: () => town(), most: 12 })

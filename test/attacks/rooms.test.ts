@@ -173,10 +173,6 @@ describe('getting into a room', () => {
 
   attack('a member who makes others more than they are themselves', async () => {
     // A moderator holds delegate, and no right to delete.
-    const roles = `select tenantry.register_membership('town.members', member_column => 'member_id', member_kind => 'user',
-      container_column => 'room_id', container_kind => 'room', role_column => 'role', roles => '{"host": ["all"],
-      "moderator": ["select", "insert", "update", "delegate"], "member": ["select", "insert", "update"], "viewer": ["select"]}')`
-    await at.db.admin.query(roles)
     await joined(frank.id, 'moderator', async () => {
       const values = (role: string) => [frank.id, roomOfBob, alice.id, role]
       expect(await at.tried([frank.entity], insert, values('host'))).toBe('42501')

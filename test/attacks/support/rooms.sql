@@ -43,7 +43,8 @@ alter table town.open_members alter column id restart with 100;
 
 select tenantry.register_kind('room', 'town.rooms', owner_column => 'owner_id', owner_kind => 'user');
 select tenantry.register_membership('town.members', member_column => 'member_id', member_kind => 'user', container_column => 'room_id',
-  container_kind => 'room', role_column => 'role', roles => '{"host": ["all"], "member": ["select", "insert", "update"], "viewer": ["select"]}');
+  container_kind => 'room', role_column => 'role', roles => '{"host": ["all"], "member": ["select", "insert", "update"], "viewer": ["select"],
+    "moderator": ["select", "insert", "update", "delegate"]}');
 select tenantry.protect('town.rooms', 'owner_id', 'user', shared_by => '{"id": "room"}');
 select tenantry.protect('town.members', 'owner_id', 'user', shared_by => '{"room_id": "room"}');
 select tenantry.protect('town.posts', 'owner_id', 'user', shared_by => '{"room_id": "room"}', public_when => 'is_public', actor_column => 'posted_by');
