@@ -141,6 +141,115 @@ describe.each(paths)('a dump of a protected database, installed by %s', (path) =
     ])
   })
 
+  it('lets the same entities reach the same rows, and gives and takes as before', async () => {
+    await source.admin.query(`
+      set role "${owner.name}";
+      create table app.rooms (id int primary key, owner_id int not null references app.users);
+      create table app.room_members (id int primary key, owner_id int not null references app.users, room_id int references app.rooms, user_id int, role text);
+      create table app.posts (id int primary key, owner_id int not null references app.users, room_id int references app.rooms, is_public boolean not null default false);
+      reset role;
+      insert into app.users select n, 'user ' || n from generate_series(3, 4) n;
+      insert into app.rooms values (1, 1), (2, 2);
+      insert into app.room_members values (1, 1, 1, 2, 'viewer'), (2, 2, 2, 2, 'host');
+      insert into app.posts values (1, 1, 1, false), (2, 2, 2, false), (3, 1, null, false), (4, 2, null, true);
+      select tenantry.register_kind('room', 'app.rooms', owner_column => 'owner_id', owner_kind => 'user');
+      select tenantry.register_membership('app.room_members', member_column => 'user_id', member_kind => 'user', container_column => 'room_id', container_kind => 'room',
+        role_column => 'role', roles => '{"host": ["all"], "viewer": ["select"]}');
+      select tenantry.protect('app.rooms', 'owner_id', 'user');
+      select tenantry.protect('app.room_members', 'owner_id', 'user', shared_by => '{"room_id": "room"}');
+      select tenantry.protect('app.posts', 'owner_id', 'user', shared_by => '{"room_id": "room"}', public_when => 'is_public')`)
+    const gifts = [
+      `tenantry.delegate('user:3', '{select,delegate}', redelegate => 1)`,
+      `tenantry.delegate('user:4', for_entity => 'user:1', expires_at => now() + interval '1 hour')`,
+      `tenantry.delegate('user:4', '{select}', tables => '{app.notes}')`,
+    ]
+    for (const [who, gift] of [
+      ['user:1', gifts[0]],
+      ['user:3', gifts[1]],
+      ['user:2', gifts[2]],
+      ['user:2', `tenantry.delegate('user:3', '{select,update}')`],
+      ['user:2', `tenantry.revoke(to_entity => 'user:3')`],
+    ]) {
+      await source.admin.query(`begin; select tenantry.assume('${who}'); select ${gift}; commit`)
+    }
+    const everybody = ['user:1', 'user:2', 'user:3', 'user:4', 'room:1', 'anonymous:anonymous']
+    /** What each reaches, who may act for user 1 and 2, and what is on record. */
+    const answers = async (db: TestDatabase, connect: () => Promise<pg.Client>) => {
+      const client = await connect()
+      const found: Record<string, unknown> = {}
+      for (const who of everybody) {
+        found[who] = await entered(client, token(claims(db, who)), async () => [
+          (await client.query('select id from reach.posts order by 1')).rows,
+          (await client.query('select id, body from reach.notes order by 1')).rows,
+          (await client.query('update reach.posts set is_public = is_public')).rowCount,
+          (
+            await client.query(
+              'select from_entity, to_entity, for_entity, privileges, tables::text[], redelegate, state from tenantry.delegations order by given_at',
+            )
+          ).rows,
+        ])
+      }
+      for (const who of ['user:3', 'user:4'])
+        for (const principal of ['user:1', 'user:2']) {
+          const acting = token(claims(db, principal, { act: { sub: who } }))
+          found[`${who} for ${principal}`] = await entered(
+            client,
+            acting,
+            async () => (await client.query('select id from app.posts order by 1')).rows,
+          ).catch((error: { code: string }) => error.code)
+        }
+      await client.end()
+      return found
+    }
+    await source.admin.query('select tenantry.initialise()')
+    const before = await answers(source, () => app.connect())
+    expect((before['user:4'] as unknown[]).slice(0, 2)).toMatchObject([
+      [{ id: 1 }, { id: 3 }, { id: 4 }],
+      [{ id: '1' }, { id: '2' }],
+    ])
+    expect(before['user:3 for user:1']).toEqual([{ id: 1 }, { id: 3 }])
+    expect(before['user:3 for user:2']).toBe('TN004')
+
+    dumpAndRestore()
+    await target.admin.query('select * from tenantry.sync()')
+    await target.admin.query('select tenantry.initialise()')
+    await target.admin.query('select tenantry.register_issuer($1, $2)', [keyId, issuerKey])
+    const login = { connectionString: app.url.replace(source.name, target.name) }
+    expect(await answers(target, () => app.connect(login))).toEqual(before)
+    // The audit follows from its beginning, and memberships are followed.
+    const audit = await target.admin.query('select broken_at from tenantry_private.audit_state()')
+    expect(audit.rows).toEqual([{ broken_at: null }])
+    const client = await app.connect(login)
+    open = client
+    const posts = 'select id from reach.posts order by 1'
+    const join = `insert into app.room_members (id, owner_id, room_id, user_id, role) values (9, $1, 1, 3, 'viewer')`
+    const as = (who: string, work: () => Promise<unknown>) =>
+      entered(client, token(claims(target, who)), work)
+    await expectRefusal(
+      as('user:3', () => client.query(join, [3])),
+      '42501',
+    )
+    await as('user:1', () => client.query(join, [1]))
+    await target.admin.query(`delete from app.room_members where user_id = 2 and room_id = 1`)
+    await as('user:2', async () => {
+      expect((await client.query(posts)).rows).toEqual([{ id: 2 }, { id: 4 }])
+    })
+    await as('user:1', async () => {
+      expect((await client.query(`select tenantry.revoke(to_entity => 'user:3')`)).rows).toEqual([
+        { revoke: 2 },
+      ])
+      await client.query('commit')
+      await client.query('begin')
+    })
+    await as('user:4', async () => {
+      expect((await client.query(posts)).rows).toEqual([{ id: 4 }])
+    })
+    const { rows } = await target.admin.query<{ code: string }>('select code from tenantry.check()')
+    expect(
+      rows.map(({ code }) => code).filter((code) => !/search_path|temporary/.test(code)),
+    ).toEqual([])
+  })
+
   it('is the same after a second round', async () => {
     dumpAndRestore()
     await target.admin.query('select * from tenantry.sync()')
