@@ -101,7 +101,7 @@ describe('writing in a group room', () => {
     update: `update reach.memories set type = 'x' where owner_id = $1 and room_id = $2 and type = 'messages'`,
     delete: `delete from reach.memories where owner_id = $1 and room_id = $2 and type = 'messages'`,
   }
-  const [no, none, one] = ['42501', '0 rows', '1 rows']
+  const [no, unseen, none, one] = ['42501', '23503', '0 rows', '1 rows']
 
   it.each<[string, Chain, Face, string[], string[]]>([
     ['whose it is', [alice.user], alice, [], [one, one, one]],
@@ -109,12 +109,12 @@ describe('writing in a group room', () => {
     ['the shared agent for them', [alice.user, sharedAgent], alice, [], [one, one, one]],
     ['a member', [bob.user], bob, [], [one, one, none]],
     ['the shared agent for a member', [bob.user, sharedAgent], bob, [], [one, one, none]],
-    ['somebody outside', [dora.user], dora, [], [no, none, none]],
+    ['somebody outside', [dora.user], dora, [], [unseen, none, none]],
     ['given select', [dora.user], dora, ['select'], [no, none, none]],
     ['given insert', [dora.user], dora, ['select', 'insert'], [one, none, none]],
     ['given update', [dora.user], dora, ['select', 'update'], [no, one, none]],
     ['given delete', [dora.user], dora, ['select', 'delete'], [no, none, one]],
-    ['given update without select', [dora.user], dora, ['update'], [no, none, none]],
+    ['given update without select', [dora.user], dora, ['update'], [unseen, none, none]],
     ['given everything', [dora.user], dora, all, [one, one, one]],
     ['their agent, given everything', [dora.user, dora.agent], dora, all, [one, one, one]],
   ])('%s', async (_, who, self, given, expected) => {

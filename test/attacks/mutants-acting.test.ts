@@ -87,9 +87,9 @@ const mutants: Record<string, Mutant> = {
   ),
   'the receiver’s life ignored': acting('reached', ' and d.to_serial = t.serial', ''),
   'a member’s life ignored': acting('links_of', /\(NOT m\.void\)/, 'true'),
-  'the triggers of members dropped': 'drop trigger tenantry_membership on town.members',
+  'the triggers of members dropped': 'drop trigger "Asks_tenantry_membership" on town.members',
   'the triggers of members switched off':
-    'alter table town.members disable trigger tenantry_membership',
+    'alter table town.members disable trigger "Asks_tenantry_membership"',
   'members followed, and not asked for': acting(
     'follow_membership',
     'elsif item.change > 0 then',
@@ -105,9 +105,9 @@ const mutants: Record<string, Mutant> = {
     'if bits & ~held <> 0 then',
     'if false then',
   ),
-  'members by update not asked for': `create or replace trigger tenantry_membership after insert or delete on town.members
+  'members by update not asked for': `create or replace trigger "Asks_tenantry_membership" after insert or delete on town.members
     for each row execute function tenantry_private.follow_membership();
-    alter table town.members enable always trigger tenantry_membership`,
+    alter table town.members enable always trigger "Asks_tenantry_membership"`,
   'what is lent held as one’s own': acting(
     'held',
     ` and strpos(context[4], ',=' || privilege || ',') = 0`,

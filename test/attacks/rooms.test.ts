@@ -225,7 +225,7 @@ describe('getting into a room', () => {
       `insert into tenantry_private.memberships select * from tenantry_private.memberships`,
       `update tenantry_private.membership_sources set roles = '{"*": 63}'`,
       `select tenantry.register_membership('town.members', member_column => 'member_id', member_kind => 'user', container_column => 'room_id', container_kind => 'room', roles => '["all"]')`,
-      `alter table town.members disable trigger tenantry_membership`,
+      `alter table town.members disable trigger "Asks_tenantry_membership"`,
       `set session_replication_role = replica`,
     ]) {
       expect(await at.tried([alice.entity], statement), statement).toBe('42501')
@@ -268,6 +268,36 @@ describe('getting into a room', () => {
       expect(await at.tried([alice.entity], move, [roomOfBob]), path).toMatch(/^(42501|23503)$/)
       expect(await at.tried([alice.entity], move, [null]), path).toBe('00000')
     }
+  })
+
+  attack('probing for a room by writing into it', async () => {
+    const nowhere = '00000000-0000-4000-8000-0000000000f7'
+    const failure = (statement: string, values: unknown[]) =>
+      at.under([alice.entity], (c) =>
+        c.query(statement, values).then(
+          () => 'it succeeded',
+          (error: Record<string, unknown>) =>
+            ['code', 'message', 'detail', 'hint', 'constraint', 'table'].map((k) => error[k]),
+        ),
+      )
+    for (const path of ['town', 'reach']) {
+      for (const [statement, values] of [
+        [`insert into ${path}.posts (room_id, owner_id) values ($1, $2)`, [alice.id]],
+        [`update ${path}.posts set room_id = $1 where owner_id = $2`, [alice.id]],
+        [
+          `insert into ${path}.members (room_id, owner_id, member_id, role) values ($1, $2, $3, 'host')`,
+          [alice.id, alice.id],
+        ],
+      ] as const) {
+        const foreign = await failure(statement, [roomOfBob, ...values])
+        expect(foreign, statement).toEqual(await failure(statement, [nowhere, ...values]))
+        expect(foreign, statement).not.toBe('it succeeded')
+        expect(await failure(statement, [roomOfAlice, ...values])).toBe('it succeeded')
+      }
+    }
+    // Who looks on is told that it is the right which is missing.
+    const post = 'insert into town.posts (owner_id, room_id) values ($1, $2)'
+    expect(await at.tried([dave.entity], post, [dave.id, roomOfBob])).toBe('42501')
   })
 
   attack('a row of the room taken over by a member who may update it', async () => {

@@ -102,7 +102,8 @@ $$;
 
 comment on function tenantry_private.require_container(text, text, integer) is 'Raises 42501 unless the context may make somebody a member of a container with these privilege bits.';
 
--- As for kinds: row triggers, ENABLE ALWAYS.
+-- As for kinds: row triggers, ENABLE ALWAYS. Triggers fire in the order of their names, and this one comes before those of
+-- foreign keys (RI_…): a room that does not exist is refused like one that is somebody else's.
 create function tenantry_private.follow_membership()
 returns trigger
 language plpgsql volatile security definer
@@ -340,13 +341,13 @@ begin
    where s.relation = target and c is not null;
   if columns is null then
     return array[
-      format('drop trigger if exists tenantry_membership on %s', target),
+      format('drop trigger if exists "Asks_tenantry_membership" on %s', target),
       format('drop trigger if exists tenantry_membership_truncate on %s', target)];
   end if;
   return array[
-    format('create or replace trigger tenantry_membership after insert or delete or update of %s on %s for each row execute function tenantry_private.follow_membership()', columns, target),
+    format('create or replace trigger "Asks_tenantry_membership" after insert or delete or update of %s on %s for each row execute function tenantry_private.follow_membership()', columns, target),
     format('create or replace trigger tenantry_membership_truncate after truncate on %s for each statement execute function tenantry_private.follow_membership()', target),
-    format('alter table %s enable always trigger tenantry_membership', target),
+    format('alter table %s enable always trigger "Asks_tenantry_membership"', target),
     format('alter table %s enable always trigger tenantry_membership_truncate', target)];
 end
 $$;
@@ -362,7 +363,7 @@ return (
     from pg_catalog.pg_trigger t
     join pg_catalog.pg_proc p on p.oid = t.tgfoid
    where t.tgrelid = target and t.tgenabled = 'A' and t.tgqual is null
-     and (t.tgname, t.tgtype) in (('tenantry_membership', 29), ('tenantry_membership_truncate', 32))
+     and (t.tgname, t.tgtype) in (('Asks_tenantry_membership', 29), ('tenantry_membership_truncate', 32))
      and p.pronamespace = to_regnamespace('tenantry_private') and p.proname = 'follow_membership'
      -- watches every column that a member is read from
      and (t.tgtype = 32 or not exists (

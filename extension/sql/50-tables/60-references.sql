@@ -123,8 +123,18 @@ $body$, key.columns, key.new_columns, key.parent, key.parent_columns, key.connam
   -- Whoever writes into a container must reach it, on every path; what a row was in before is not asked again.
   for key in
     select s.key as column_name, s.value as kind,
-           tenantry_private.id_cast(tenantry_private.column_type(child.relation, s.key)) as cast_to
+           tenantry_private.id_cast(tenantry_private.column_type(child.relation, s.key)) as cast_to,
+           fk.conname, r.relname as parent_name
       from jsonb_each_text(child.shared_by) s
+      left join lateral (
+             select c.conname, c.confrelid
+               from pg_catalog.pg_constraint c
+               join pg_catalog.pg_attribute a on a.attrelid = c.conrelid and a.attnum = c.conkey[1] and a.attname = s.key
+              where c.conrelid = child.relation and c.contype = 'f' and c.conparentid = 0 and cardinality(c.conkey) = 1
+                and c.confrelid = (select k.relation from tenantry_private.kinds k where k.kind = s.value)
+              order by c.conname
+              limit 1) fk on true
+      left join pg_catalog.pg_class r on r.oid = fk.confrelid
      order by s.key
   loop
     checks := checks || format($body$
@@ -137,13 +147,21 @@ $body$, key.columns, key.new_columns, key.parent, key.parent_columns, key.connam
       select from (select %1$I as id from new_rows except select %1$I from old_rows) n
        where n.id is not null and n.id <> all ((select tenantry.reach(%2$L, 'insert', tg_relid))::%3$s[]));
   end if;
-  if unseen and not tenantry.sets_up() then
+  if unseen and not tenantry.sets_up() then%5$s
     raise exception using errcode = '42501',
       message = format('new row violates row-level security policy for table "%%s"', tg_table_name),
       hint = %4$L;
   end if;
 $body$, key.column_name, key.kind, key.cast_to,
-        format('%s names a %s that this session does not reach with the privilege insert, or that does not exist.', quote_ident(key.column_name), key.kind));
+        format('%s names a %s that this session does not reach with the privilege insert, or that does not exist.', quote_ident(key.column_name), key.kind),
+        -- Where a foreign key refuses one that does not exist, one that this session does not see is refused alike.
+        case when key.conname is not null then format($body$
+    if exists (select from new_rows n where n.%1$I is not null and n.%1$I <> all ((select tenantry.reach(%2$L, 'select', tg_relid))::%3$s[])) then
+      raise exception using errcode = '23503',
+        message = format('insert or update on table "%%s" violates foreign key constraint "%%s"', tg_table_name, %4$L),
+        detail = format('Key is not present in table "%%s".', %5$L),
+        schema = tg_table_schema, table = tg_table_name, constraint = %4$L;
+    end if;$body$, key.column_name, key.kind, key.cast_to, key.conname, key.parent_name) end);
   end loop;
   return nullif(checks, '');
 end

@@ -36,6 +36,10 @@ export const rooms = {
     login,
     'rooms are asked for on both paths',
   ),
+  'probing for a room by writing into it': closed(
+    login,
+    'one that is not seen is refused like one that does not exist',
+  ),
   'a row of the room taken over by a member who may update it': closed(
     'a member who may update',
     'rows change hands by delegate on the old owner alone',
