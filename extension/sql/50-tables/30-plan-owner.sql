@@ -127,6 +127,14 @@ end;
 
 comment on function tenantry_private.relation_tree(regclass) is 'A table and its partitions and inheritance children, at every depth.';
 
+create function tenantry_private.is_own_trigger(trigger_name name)
+returns boolean
+language sql immutable
+set search_path = pg_catalog, pg_temp
+return trigger_name like 'tenantry\_%' or trigger_name like '~tenantry\_%' or trigger_name = 'Asks_tenantry_membership';
+
+comment on function tenantry_private.is_own_trigger(name) is 'Whether a trigger is one of tenantry''s, by its name.';
+
 create function tenantry_private.update_triggers(target regclass)
 returns table (relation regclass, trigger_name name, enabled "char")
 language sql stable

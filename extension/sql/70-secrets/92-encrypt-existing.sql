@@ -32,7 +32,7 @@ begin
   select string_agg(format('%I', t.trigger_name), ', ')
     into fired
     from tenantry_private.update_triggers(target) t
-   where t.trigger_name not like 'tenantry\_%' and t.trigger_name not like '~tenantry\_%';
+   where not tenantry_private.is_own_trigger(t.trigger_name);
   if fired is not null then
     perform tenantry_private.refuse(format('triggers of the application would fire for every row of %s: %s', target, fired),
       format('They would run as tenantry_engine and take this for changes of the rows. Run: alter table %s disable trigger user; and afterwards: alter table %1$s enable trigger user; select * from tenantry.sync();', target));

@@ -108,7 +108,7 @@ begin
     into fired
     from tenantry_private.update_triggers(target) t
     join pg_catalog.pg_trigger g on g.tgrelid = t.relation and g.tgname = t.trigger_name
-   where t.trigger_name not like 'tenantry\_%' and t.trigger_name not like '~tenantry\_%'
+   where not tenantry_private.is_own_trigger(t.trigger_name)
      -- of columns that are not the owner's
      and (g.tgattr::text = '' or tenantry_private.column_number(target, owner_column) = any (g.tgattr::smallint[]));
   if fired is null then
@@ -116,7 +116,7 @@ begin
   end if;
   may_hush := has_parameter_privilege(current_user, 'session_replication_role', 'set');
   if not may_hush or exists (
-       select from tenantry_private.update_triggers(target) t where t.enabled = 'A' and t.trigger_name not like 'tenantry\_%' and t.trigger_name not like '~tenantry\_%') then
+       select from tenantry_private.update_triggers(target) t where t.enabled = 'A' and not tenantry_private.is_own_trigger(t.trigger_name)) then
     perform tenantry_private.refuse(format('triggers of the application would take the filling of owners for changes of the rows of %s: %s', target, fired),
       case when may_hush then 'One of them is ENABLE ALWAYS. Make it an ordinary one while this runs: alter table … enable trigger …;'
            else format('A superuser runs: grant set on parameter session_replication_role to %I; which lets this hold them still for its own statements, and takes it back afterwards.', current_user) end);
