@@ -19,7 +19,23 @@ $$;
 
 comment on function tenantry_private.require_state(regclass, text, integer) is 'Refuses states that do not exist. Errors: 42501, TN011.';
 
--- Tables whose signals read this one must not find it closed.
+-- Told from the text: a table that stands after FROM or JOIN, and whether the owner column of its alias is named.
+create function tenantry_private.rollout_readers()
+returns table (reader regclass, source regclass, takes_owners boolean)
+language sql stable
+set search_path = pg_catalog, pg_temp
+begin atomic
+  select s.relation, r.relation,
+         bool_or(s.query ~ format('\m%s\.%s(?![A-Za-z0-9_])', m.found[1], regexp_replace(quote_ident(r.owner_column), '([.*+?^$(){}|\[\]\\])', '\\\1', 'g')))
+    from tenantry.rollout_signals s
+    join tenantry.rollout_status r on r.relation <> s.relation
+   cross join lateral regexp_matches(s.query,
+           format('\m(?:join|from)\s+%s\M(?:\s+(?:as\s+)?([a-z_][a-z0-9_]*))?', regexp_replace(r.relation::text, '([.*+?^$(){}|\[\]\\])', '\\\1', 'g')), 'gi') as m (found)
+   group by s.relation, r.relation;
+end;
+
+comment on function tenantry_private.rollout_readers() is 'Which table''s signals read which other one on its way, and whether they take owners from it.';
+
 create function tenantry_private.require_parents(target regclass)
 returns void
 language plpgsql stable
@@ -28,12 +44,11 @@ as $$
 declare
   behind text;
 begin
-  select string_agg(distinct r.relation::text, ', ')
+  select string_agg(r.relation::text, ', ' order by r.relation::text)
     into behind
     from tenantry.rollout_status r
-    join tenantry.rollout_signals s on s.relation = target
-   where r.relation <> target and r.state in ('planned', 'prepared')
-     and s.query ~ format('(join|from) %s [a-z]+ .*\.%I', regexp_replace(r.relation::text, '([.*+?^$(){}|\[\]\\])', '\\\1', 'g'), r.owner_column);
+    join tenantry_private.rollout_readers() d on d.source = r.relation
+   where d.reader = target and d.takes_owners and r.state in ('planned', 'prepared');
   if behind is not null then
     perform tenantry_private.refuse(format('%s takes owners from %s, which has not been backfilled', target, behind),
       format('Parents first: %s', (select string_agg(format('call tenantry.rollout_to(%L, ''backfilled'');', b), ' ') from unnest(string_to_array(behind, ', ')) b)));
@@ -43,6 +58,8 @@ $$;
 
 comment on function tenantry_private.require_parents(regclass) is 'Refuses to fill a table before those that its signals take owners from. Error: TN011.';
 
+-- Tables whose signals read this one must not find it closed. Where two read one another one of them has to be the first:
+-- then it is enough that the other one is verified, and what is written there meanwhile without an owner is found before it closes.
 create function tenantry_private.require_readers_done(target regclass)
 returns void
 language plpgsql stable
@@ -51,12 +68,18 @@ as $$
 declare
   reading text;
 begin
-  select string_agg(distinct r.relation::text, ', ')
+  with recursive readers as materialized (
+    select d.reader, d.source from tenantry_private.rollout_readers() d),
+  sources (relation) as (
+    select d.source from readers d where d.reader = target
+    union
+    select d.source from sources o join readers d on d.reader = o.relation)
+  select string_agg(r.relation::text, ', ' order by r.relation::text)
     into reading
     from tenantry.rollout_status r
-    join tenantry.rollout_signals s on s.relation = r.relation
-   where r.relation <> target and r.state in ('prepared', 'backfilled', 'transitional', 'verified')
-     and s.query ~ format('(join|from) %s ', regexp_replace(target::text, '([.*+?^$(){}|\[\]\\])', '\\\1', 'g'));
+    join readers d on d.reader = r.relation
+   where d.source = target
+     and (r.state in ('prepared', 'backfilled', 'transitional') or r.state = 'verified' and r.relation not in (select o.relation from sources o));
   if reading is not null then
     perform tenantry_private.refuse(format('signals of %s read %s and would find it closed', reading, target),
       format('Children first: %s', (select string_agg(format('call tenantry.rollout_to(%L, ''strict'');', b), ' ') from unnest(string_to_array(reading, ', ')) b)));
