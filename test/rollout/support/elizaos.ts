@@ -1,0 +1,84 @@
+import type { Stage } from '../../extension/support/stage.js'
+import { stage } from '../../extension/support/stage.js'
+import {
+  type ElizaosTruth,
+  elizaosTruth,
+  fixtureFile,
+  type SizeName,
+} from '../../fixtures/elizaos/generator.js'
+import { giveTo } from '../../fixtures/elizaos/table-owner.js'
+import { tables as fixtureTables } from '../../fixtures/elizaos/tables/index.js'
+import { elizaosTemplate } from '../../fixtures/elizaos/template.js'
+import { type TestDatabase, testDatabase, type TestRole } from '../../support/database.js'
+
+/** One table of the earlier schema and what it is called after rename.sql. */
+export interface RolledOut {
+  readonly name: string
+  /** Its name in the truth about the earlier schema. */
+  readonly before: string
+  readonly ownerColumn: string
+  readonly ownerKind: 'user' | 'org' | 'agent'
+  /** The expression that gives a row's key in the truth. */
+  readonly key: string
+}
+
+/** elizaOS's earlier schema under its later names, declared and not rolled out yet. */
+export interface Elizaos extends Stage {
+  /** The login of the application that knows no context. */
+  readonly legacy: TestRole
+  readonly truth: ElizaosTruth
+  to(table: string, state: string): Promise<void>
+}
+
+const ownerColumns: Record<string, [string, RolledOut['ownerKind']]> = {
+  organizations: ['id', 'org'],
+  users: ['id', 'user'],
+  owners: ['id', 'user'],
+  user_characters: ['user_id', 'user'],
+  cache: ['agent_id', 'agent'],
+}
+
+const later = elizaosTruth({ schema: 'later' })
+
+/** Every table, those that others take owners from first; they close the other way round. */
+export const rolledOut: readonly RolledOut[] = fixtureTables
+  .map((table) => {
+    const name = table.before === 'owners' ? 'owners' : table.later
+    const [ownerColumn, ownerKind] = ownerColumns[name] ?? ['owner_id', 'user']
+    const key = later.keyExpression(table.later)
+    return { name, before: table.before, ownerColumn, ownerKind, key }
+  })
+  // Whose a server is its agents tell.
+  .sort((one, other) => position(one.name) - position(other.name))
+
+function position(name: string): number {
+  const names = fixtureTables.map((table) => (table.before === 'owners' ? 'owners' : table.later))
+  return name === 'message_server_agents'
+    ? names.indexOf('message_servers') - 0.5
+    : names.indexOf(name)
+}
+
+export async function elizaos(
+  options: { size?: SizeName; on?: TestDatabase } = {},
+): Promise<Elizaos> {
+  const { size = 'tiny' } = options
+  const template = elizaosTemplate({ schema: 'before', size })
+  const on = await stage(options.on ?? (await testDatabase({ template })))
+  const legacy = await on.db.role('legacy')
+  await giveTo(on.db.admin as never, 'before', on.owner.name)
+  await on.db.admin.query(`
+    grant create on database "${on.db.name}" to "${on.owner.name}";
+    grant usage on schema todo to "${legacy.name}";
+    grant select, insert, update, delete on all tables in schema public, todo to "${legacy.name}"`)
+  for (const file of ['string-to-uuid.sql', 'rename.sql']) await on.setUp.query(fixtureFile(file))
+  await on.setUp.query(`set elizaos.legacy_roles = '${legacy.name}'`)
+  await on.setUp.query(fixtureFile('rollout.sql'))
+  return {
+    ...on,
+    legacy,
+    truth: elizaosTruth({ schema: 'before', size }),
+    async to(table, state) {
+      await on.setUp.query('call tenantry.rollout_to($1, $2)', [table, state])
+    },
+  }
+}
