@@ -7,6 +7,7 @@ import { generateCommand } from './generate.js'
 import { installCommand } from './install.js'
 import type { Io } from './io.js'
 import { keysCommand } from './keys/index.js'
+import { rolloutCommand } from './rollout/index.js'
 import { sqlCommand } from './sql/command.js'
 import { statusCommand } from './status.js'
 import { surveyCommand } from './survey.js'
@@ -23,6 +24,7 @@ export async function main(args: readonly string[], io: Io): Promise<number> {
       `
 A new database:        tenantry install && tenantry keys register
 An existing one:       tenantry survey > tenantry.sql, edit it, tenantry apply tenantry.sql, tenantry check
+Full and in use:       tenantry rollout plan, tenantry rollout to backfilled … to strict
 Ends with 0 when all is well, 1 when something was refused or found, 2 for wrong usage or critical
 findings, 3 when there is no connection.`,
     )
@@ -31,6 +33,7 @@ findings, 3 when there is no connection.`,
     keysCommand(io),
     surveyCommand(io),
     applyCommand(io),
+    rolloutCommand(io),
     checkCommand(io),
     statusCommand(io),
     sqlCommand(io),

@@ -1,0 +1,45 @@
+import type pg from 'pg'
+import { CliError } from '../errors.js'
+import type { Listener } from './events.js'
+
+const again = 300
+
+/** Ctrl-C: what runs on the server is cancelled there, and nothing more is begun. */
+export class Interrupt {
+  #stopped = false
+  #timer: NodeJS.Timeout | undefined
+  readonly #onSignal: () => void
+
+  /** @param client a connection that may cancel what `pid` runs */
+  constructor(client: pg.Client, pid: number, listener: Listener) {
+    // One that arrives between two statements is lost, so it is asked for until everything has ended.
+    const cancel = (): void => {
+      client.query('select pg_catalog.pg_cancel_backend($1)', [pid]).catch(() => undefined)
+    }
+    this.#onSignal = () => {
+      if (this.#stopped) process.exit(130)
+      this.#stopped = true
+      listener.tell({ event: 'stopping' })
+      cancel()
+      this.#timer = setInterval(cancel, again)
+    }
+    process.on('SIGINT', this.#onSignal)
+  }
+
+  get stopped(): boolean {
+    return this.#stopped
+  }
+
+  /** Ends listening; what was interrupted says how to go on, anything else stays as it is. */
+  end(): void {
+    clearInterval(this.#timer)
+    process.off('SIGINT', this.#onSignal)
+  }
+
+  error(resume: string): CliError {
+    return new CliError('STOPPED', 'Stopped. What was done is kept.', {
+      hint: `To go on, run it again: ${resume}`,
+      exitCode: 130,
+    })
+  }
+}

@@ -1,0 +1,118 @@
+import { Argument, type Command } from 'commander'
+import type pg from 'pg'
+import { withConnection } from '../connect.js'
+import type { Io } from '../io.js'
+import { asAdmin, command, positive, type RolloutOptions } from './command.js'
+import type { Listener } from './events.js'
+import { Interrupt } from './interrupt.js'
+import { listener as listenerOf } from './listeners.js'
+import { endOfLog, longestLock } from './report.js'
+import { run } from './run.js'
+import { callsTo, states, type Rollout, type State } from './states.js'
+import { rolloutsOf } from './tables.js'
+import { Watcher } from './watcher.js'
+
+interface ToOptions extends RolloutOptions {
+  readonly batchSize: number
+  readonly lockTimeout: string
+}
+
+/** `tenantry rollout to`: takes tables to a state, forth or back. */
+export function toCommand(io: Io): Command {
+  return command('to', 'Take tables to a state, forth or back, one state at a time for all.')
+    .addArgument(new Argument('<state>', 'the state').choices(states))
+    .argument('[table...]', 'only these (default: every declared rollout)')
+    .option('--batch-size <rows>', 'rows of the first batch; adapted afterwards', positive, 5000)
+    .option('--lock-timeout <interval>', 'how long building an index waits for a lock', '10s')
+    .addHelpText(
+      'after',
+      `
+Parents come before those that take owners from them, and children first where tables are closed. Indexes of
+larger tables are built concurrently. With --json each event is a line. Ctrl-C cancels what runs; running it
+again goes on from there. Ends with 0 when every table is there, 1 when a step was refused, 130 when stopped.
+
+Examples:
+  tenantry rollout to backfilled
+  tenantry rollout to strict memories
+  tenantry rollout to planned                    # everything back`,
+    )
+    .action((state: State, tables: string[], options: ToOptions) =>
+      asAdmin(io, options, async (client) => {
+        const rollouts = await rolloutsOf(client, tables)
+        await withConnection(io, options, (observer) =>
+          withConnection(io, options, (watching) =>
+            rollOut(io, { client, observer, watching }, rollouts, state, tables, options),
+          ),
+        )
+      }),
+    )
+}
+
+interface Connections {
+  readonly client: pg.Client
+  readonly observer: pg.Client
+  readonly watching: pg.Client
+}
+
+async function rollOut(
+  io: Io,
+  { client, observer, watching }: Connections,
+  rollouts: readonly Rollout[],
+  state: State,
+  tables: readonly string[],
+  options: ToOptions,
+): Promise<void> {
+  const listener = listenerOf(io, options.json ?? false)
+  tellNotices(client, listener)
+  const pid = await pidOf(client)
+  const since = await endOfLog(client)
+  const watcher = new Watcher(watching, pid)
+  const interrupt = new Interrupt(observer, pid, listener)
+  let failure: unknown
+  try {
+    await run({ client, pid, observer, listener, interrupt }, callsTo(rollouts, state), options)
+  } catch (error) {
+    failure = error
+  }
+  interrupt.end()
+  if (interrupt.stopped) {
+    failure = interrupt.error(['tenantry rollout to', state, ...tables].join(' '))
+  }
+  try {
+    // Also of what was refused or stopped. The observer, because the other connection may be broken.
+    const waits = await watcher.stop()
+    const names = rollouts.map(({ table }) => table)
+    const longest = await longestLock(observer, names, since)
+    listener.tell({ event: 'report', longest_lock: longest, waits })
+  } catch (error) {
+    failure ??= error
+  } finally {
+    if (failure !== undefined) tellError(failure, listener)
+    listener.end()
+  }
+  if (failure !== undefined) throw failure
+}
+
+/** For whoever reads events; everybody else reads it where the command ends. */
+function tellError(error: unknown, listener: Listener): void {
+  const { code, message, hint } = error as { code?: string; message?: string; hint?: string }
+  listener.tell({
+    event: 'error',
+    code: code ?? 'ERROR',
+    message: message ?? String(error),
+    ...(hint ? { hint } : {}),
+  })
+}
+
+/** Warnings are told of by the connection itself. */
+function tellNotices(client: pg.Client, listener: Listener): void {
+  client.on('notice', ({ severity, message, hint }) => {
+    if (severity !== 'NOTICE') return
+    listener.tell({ event: 'notice', message: message ?? '', ...(hint ? { hint } : {}) })
+  })
+}
+
+async function pidOf(client: pg.Client): Promise<number> {
+  const { rows } = await client.query<{ pid: number }>('select pg_catalog.pg_backend_pid() as pid')
+  return rows[0]?.pid ?? 0
+}
