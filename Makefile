@@ -18,13 +18,16 @@ sources := $(shell find src codegen test extension/sql extension/upgrades extens
              -name node_modules -prune -o -type f \( -name '*.ts' -o -name '*.sql' \) -print \
              2>/dev/null) $(wildcard extension/build.mjs extension/*.control tsconfig.json package.json)
 
-.PHONY: help demo test test-all bench build lint format install installcheck clean
+.PHONY: help demo rollout-demo test test-all bench build lint format install installcheck clean
 
 help: ## Show what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
 demo: $(built) ## See it work on a real schema in an embedded PostgreSQL (KEEP=1 leaves it running)
 	@node dist/src/cli/main.js demo $(if $(KEEP),--keep)
+
+rollout-demo: $(built) ## See a table that is in use isolated in steps, with the old and the new application at work
+	@node dist/test/demo/rollout.js
 
 test: $(built) ## Run every test on PostgreSQL 15 and 18 (ARGS='--project pg18 test/runtime' for a part)
 	@$(bin)/vitest run $(ARGS)

@@ -20,7 +20,8 @@ export async function withConnection<T>(
 ): Promise<T> {
   const client = new pg.Client({ ...configuration(io, options), application_name: 'tenantry' })
   client.on('notice', (notice) => {
-    if (notice.severity === 'WARNING') io.err(`WARNING: ${notice.message ?? ''}\n`)
+    if (notice.severity !== 'WARNING') return
+    io.err(`WARNING: ${notice.message ?? ''}\n${notice.hint ? `HINT: ${notice.hint}\n` : ''}`)
   })
   // A connection that breaks while idle raises an event; the statement that follows reports it.
   client.on('error', () => undefined)

@@ -208,7 +208,7 @@ describe('a connection', () => {
 })
 
 describe('usage', () => {
-  it.each([['install'], ['keys'], ['survey'], ['apply'], ['check'], ['status'], ['sql']])(
+  it.each([['install'], ['keys'], ['survey'], ['apply'], ['rollout'], ['check'], ['status'], ['sql']])(
     'tenantry %s --help shows examples',
     async (command) => {
       const { code, out } = await cli([command, '--help'])

@@ -85,9 +85,9 @@ describe('the commands', () => {
       steps: { state: string; statement: string; rows: number | null; lock: string | null }[]
     }[]
     expect(plans.map(({ table }) => table)).toEqual(['shelves', 'books', 'visits'])
-    const [books] = (await asked('plan', 'shelves')) as typeof plans
-    expect(books).toMatchObject({ table: 'shelves', state: 'planned' })
-    expect(books?.steps).toEqual(
+    expect(plans[1]).toMatchObject({ state: 'planned', waits_for: ['shelves'], steps: null })
+    expect(plans[0]).toMatchObject({ table: 'shelves', state: 'planned', waits_for: [] })
+    expect(plans[0]?.steps).toEqual(
       expect.arrayContaining([
         expect.objectContaining({ statement: 'decided by keeper', rows: 2 }),
         expect.objectContaining({ statement: 'quarantine: no signal', rows: 1 }),
@@ -104,7 +104,9 @@ describe('the commands', () => {
   it('to: refuses a child before its parent, with the command that comes first', async () => {
     const { code, err } = await rollout('to', 'backfilled', 'books')
     expect(code).toBe(1)
-    expect(err).toMatch(/ERROR TN011: .*shelves.*\nHINT: Parents first: .*rollout_to\('public.shelves'/)
+    expect(err).toMatch(
+      /ERROR TN011: .*shelves.*\nHINT: Parents first: .*rollout_to\('public.shelves'/,
+    )
     expect(await stateOf('books')).toEqual({ state: 'prepared' })
   })
 
@@ -170,7 +172,10 @@ describe('the commands', () => {
   })
 
   it('to strict: refuses rows without an owner, and says how to decide them', async () => {
-    expect(await rollout('to', 'verified')).toMatchObject({ code: 0, err: expect.stringContaining('visits: verified') as string })
+    expect(await rollout('to', 'verified')).toMatchObject({
+      code: 0,
+      err: expect.stringContaining('visits: verified') as string,
+    })
     const refused = await rollout('to', 'strict', 'books', '--json')
     expect(refused.code).toBe(1)
     // visits reads books, and would find them closed
@@ -180,9 +185,13 @@ describe('the commands', () => {
     const unowned = await rollout('to', 'strict')
     expect(unowned.code).toBe(1)
     expect(unowned.err).toMatch(
-      /ERROR TN012: 3 rows of books have no owner[\s\S]*\nHINT: See them: /,
+      /ERROR TN012: 3 rows of public\.books have no owner[\s\S]*\nHINT: See them: /,
     )
     expect(await stateOf('books')).toEqual({ state: 'verified' })
+    // visits is allowed rows without an owner, and says so
+    expect(unowned.err).toMatch(
+      /WARNING: rows of public\.visits have no owner.*\nHINT: Go back to decide them/,
+    )
     expect(await stateOf('visits')).toEqual({ state: 'strict' })
   })
 

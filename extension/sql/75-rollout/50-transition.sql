@@ -257,7 +257,7 @@ begin
   -- The view in a transaction of its own, which holds no lock of the table: until then nobody reads by it.
   perform tenantry_private.carry_under_lock(target, 'backfilled', 'transitional',
     array(select format('drop policy if exists %I on %s', d.policy, target) from unnest(rollout.drop_policies) as d (policy))
-    || array(select s from unnest(plan.statements) with ordinality as u (s, position) where s not like 'select tenantry_private.define_reach_view(%' order by position));
+    || array(select s from unnest(plan.statements) with ordinality as u (s, position) where s !~ '^select tenantry_private\.define_(reach_view|facade)\(' order by position));
   perform tenantry_private.confirm_table(target);
 end
 $$;
