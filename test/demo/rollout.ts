@@ -114,7 +114,7 @@ class Story {
       q: string
     }>(
       `select (select string_agg(distinct state, ', ') from tenantry.rollout_status) as states, (select count(*) from memories) as rows,
-              (select sum(filled) from tenantry.rollout_status) as filled, (select sum(quarantined) from tenantry.rollout_status) as q`,
+              (select filled from tenantry.rollout_status where relation = 'memories'::regclass) as filled, (select sum(quarantined) from tenantry.rollout_status) as q`,
     )
     const now = rows[0]
     const { checks } = this

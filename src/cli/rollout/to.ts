@@ -68,11 +68,11 @@ async function rollOut(
   const since = await endOfLog(client)
   const watcher = new Watcher(watching, pid)
   const interrupt = new Interrupt(observer, pid, listener)
-  let failure: unknown
+  let failure: Error | undefined
   try {
     await run({ client, pid, observer, listener, interrupt }, callsTo(rollouts, state), options)
   } catch (error) {
-    failure = error
+    failure = asError(error)
   }
   interrupt.end()
   if (interrupt.stopped) {
@@ -85,7 +85,7 @@ async function rollOut(
     const longest = await longestLock(observer, names, since)
     listener.tell({ event: 'report', longest_lock: longest, waits })
   } catch (error) {
-    failure ??= error
+    failure ??= asError(error)
   } finally {
     if (failure !== undefined) tellError(failure, listener)
     listener.end()
@@ -93,13 +93,16 @@ async function rollOut(
   if (failure !== undefined) throw failure
 }
 
+const asError = (error: unknown): Error =>
+  error instanceof Error ? error : new Error(String(error))
+
 /** For whoever reads events; everybody else reads it where the command ends. */
-function tellError(error: unknown, listener: Listener): void {
-  const { code, message, hint } = error as { code?: string; message?: string; hint?: string }
+function tellError(error: Error, listener: Listener): void {
+  const { code, message, hint } = error as Error & { code?: string; hint?: string }
   listener.tell({
     event: 'error',
     code: code ?? 'ERROR',
-    message: message ?? String(error),
+    message,
     ...(hint ? { hint } : {}),
   })
 }
