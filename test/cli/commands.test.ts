@@ -208,15 +208,21 @@ describe('a connection', () => {
 })
 
 describe('usage', () => {
-  it.each([['install'], ['keys'], ['survey'], ['apply'], ['rollout'], ['check'], ['status'], ['sql']])(
-    'tenantry %s --help shows examples',
-    async (command) => {
-      const { code, out } = await cli([command, '--help'])
-      expect(code).toBe(0)
-      expect(out).toMatch(/Usage: tenantry/)
-      expect(out).toMatch(/Examples:\n {2}.*tenantry/)
-    },
-  )
+  it.each([
+    ['install'],
+    ['keys'],
+    ['survey'],
+    ['apply'],
+    ['rollout'],
+    ['check'],
+    ['status'],
+    ['sql'],
+  ])('tenantry %s --help shows examples', async (command) => {
+    const { code, out } = await cli([command, '--help'])
+    expect(code).toBe(0)
+    expect(out).toMatch(/Usage: tenantry/)
+    expect(out).toMatch(/Examples:\n {2}.*tenantry/)
+  })
 
   it('ends with 2 for what does not exist', async () => {
     expect(await cli(['surveil'])).toMatchObject({ code: 2 })
