@@ -73,6 +73,8 @@ test.each([
   [`call tenantry.rollout_to('books', 'done')`, 'TN011', /no state 'done'/],
   [`call tenantry.rollout_to('books', 'strict', 0)`, 'TN011', /batch/],
   [`call tenantry.rollout_to('users', 'strict')`, 'TN011', /no rollout is declared/],
+  [`select * from tenantry.rollout_plan('books')`, 'TN012', /read what is not there yet/],
+  [`select * from tenantry.rollout_impact('books')`, 'TN012', /read what is not there yet/],
   [`call tenantry.rollout_to('books', 'backfilled')`, 'TN011', /takes owners from .*shelves/],
 ])('%s', async (statement, code, message) => {
   const refused = await refusal(on.setUp.query(statement))

@@ -111,6 +111,31 @@ $$;
 
 comment on function tenantry_private.verify_rollout(regclass) is 'Makes sure that the rows add up. Error: TN012.';
 
+-- Signals may read owners of tables that do not have the column yet.
+create function tenantry_private.require_readable(target regclass)
+returns void
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  candidates constant text := tenantry_private.candidates_query(target, 'true', false);
+  missing    text;
+begin
+  if candidates is not null then
+    execute format('select from (%s) c limit 0', candidates);
+  end if;
+exception
+  when undefined_column then
+    get stacked diagnostics missing = message_text;
+    raise exception 'signals of % read what is not there yet: %', target, missing
+      using errcode = 'TN012', hint = coalesce('Prepare their parents first: ' || (
+        select string_agg(format('call tenantry.rollout_to(%L, ''prepared'');', r.relation), ' ' order by r.relation::text)
+          from tenantry.rollout_status r where r.relation <> target and r.state = 'planned'), 'Change the signal, or bring the column back.');
+end
+$$;
+
+comment on function tenantry_private.require_readable(regclass) is 'Refuses signals that read columns which are not there yet. Error: TN012.';
+
 create function tenantry.rollout_impact(target regclass)
 returns table (reader text, reads_today bigint, keeps bigint, loses bigint)
 language plpgsql volatile
@@ -123,6 +148,7 @@ declare
   legacy     name;
 begin
   perform tenantry_private.require_runner(target);
+  perform tenantry_private.require_readable(target);
   candidates := tenantry_private.candidates_query(target, 'true', false);
   if tenantry_private.column_type(target, rollout.owner_column) is not null then
     owned := format('select %s, t.%I::text as owner from %s t where t.%2$I is not null',
@@ -159,7 +185,7 @@ end
 $$;
 
 comment on function tenantry.rollout_impact(regclass) is
-  'Who would lose what when the table is strict, before anything is switched. reader: an entity, which reads today what any signal gives it and keeps what it owns, or would own; or a legacy role, which reads everything and keeps nothing without a context. Reads the table several times. Errors: 42501, TN011.';
+  'Who would lose what when the table is strict, before anything is switched. reader: an entity, which reads today what any signal gives it and keeps what it owns, or would own; or a legacy role, which reads everything and keeps nothing without a context. Reads the table several times. Errors: 42501, TN011, TN012.';
 
 create function tenantry.rollout_plan(target regclass)
 returns table (step integer, state text, statement text, lock text, rows bigint, expected text)
@@ -177,6 +203,7 @@ declare
   unowned     constant text := case when owner_there then format('t.%I is null', rollout.owner_column) else 'true' end;
 begin
   perform tenantry_private.require_runner(target);
+  perform tenantry_private.require_readable(target);
   step := 0;
   execute format('select count(*), count(*) filter (where %s) from %s t', unowned, target) into total, rows;
   step := step + 1; state := 'planned'; statement := format('rows without an owner, of %s', total); lock := null; expected := null;
@@ -243,4 +270,4 @@ end
 $$;
 
 comment on function tenantry.rollout_plan(regclass) is
-  'What a rollout would do, and writes nothing: rows, how many each signal would decide, conflicts, undecided ones, every statement with its lock, and how long it may take (from 60,000 rows a second). Reads the table several times. Errors: 42501, TN011.';
+  'What a rollout would do, and writes nothing: rows, how many each signal would decide, conflicts, undecided ones, every statement with its lock, and how long it may take (from 60,000 rows a second). Reads the table several times. Errors: 42501, TN011, TN012.';

@@ -65,7 +65,7 @@ async function planOf(
     return { table: name, state, waits_for: waitsFor, steps: rows }
   } catch (error) {
     const unprepared = early.some((each) => each.state === 'planned')
-    if (!unprepared || !isServerError(error) || error.code !== '42703') throw error
+    if (!unprepared || !isServerError(error) || error.code !== 'TN012') throw error
     return { table: name, state, waits_for: waitsFor, steps: null }
   }
 }
