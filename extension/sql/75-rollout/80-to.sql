@@ -48,7 +48,9 @@ begin
     into behind
     from tenantry.rollout_status r
     join tenantry_private.rollout_readers() d on d.source = r.relation
-   where d.reader = target and d.takes_owners and r.state in ('planned', 'prepared');
+   where d.reader = target and d.takes_owners and r.state in ('planned', 'prepared')
+     -- where every row has an owner there is nothing to wait for
+     and not exists (select from pg_catalog.pg_attribute a where a.attrelid = r.relation and a.attname = r.owner_column and a.attnotnull);
   if behind is not null then
     perform tenantry_private.refuse(format('%s takes owners from %s, which has not been backfilled', target, behind),
       format('Parents first: %s', (select string_agg(format('call tenantry.rollout_to(%L, ''backfilled'');', b), ' ') from unnest(string_to_array(behind, ', ')) b)));

@@ -1,3 +1,4 @@
+import type pg from 'pg'
 import type { Stage } from '../../extension/support/stage.js'
 import { stage } from '../../extension/support/stage.js'
 import {
@@ -77,8 +78,26 @@ export async function elizaos(
     ...on,
     legacy,
     truth: elizaosTruth({ schema: 'before', size }),
-    async to(table, state) {
-      await on.setUp.query('call tenantry.rollout_to($1, $2)', [table, state])
-    },
+    to: (table, state) => rollOut(on.setUp, table, state),
+  }
+}
+
+/** Takes a table to a state, and builds the index that no procedure can build beside it, as the command line does. */
+export async function rollOut(
+  client: pg.Client,
+  table: string,
+  state: string,
+  batch = 5000,
+): Promise<void> {
+  const call = () => client.query('call tenantry.rollout_to($1, $2, $3)', [table, state, batch])
+  try {
+    await call()
+  } catch (error) {
+    const [, statements = ''] =
+      /run: ((?:drop|create) index .*?); and then/.exec((error as pg.DatabaseError).hint ?? '') ??
+      []
+    if (statements === '') throw error
+    for (const statement of statements.split('; ')) await client.query(statement)
+    await call()
   }
 }

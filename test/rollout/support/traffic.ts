@@ -1,0 +1,185 @@
+import { randomUUID } from 'node:crypto'
+import { performance } from 'node:perf_hooks'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type pg from 'pg'
+import type { Entity } from '../../../src/identity.js'
+import { credential, inTransaction } from '../../extension/support/stage.js'
+import type { UserIdentity } from '../../fixtures/elizaos/generator.js'
+import { stringToUuid } from '../../fixtures/elizaos/string-to-uuid.js'
+import type { Elizaos } from './elizaos.js'
+
+/** Whoever reads and writes memories while their table is rolled out. */
+export interface Traffic {
+  /** Starts so many connections; they work until `stop()`. */
+  start(connections: number): Promise<void>
+  stop(): Promise<void>
+  readonly errors: string[]
+  /** Rows that an identity saw and that are somebody else's. */
+  readonly foreign: string[]
+  readonly latencies: number[]
+  /** What was acknowledged: a memory's id → the last number written into it, and whose it is. */
+  readonly written: ReadonlyMap<string, Written>
+}
+
+export interface Written {
+  readonly owner: string
+  number: number
+}
+
+type Operation = (client: pg.Client, mine: Map<string, Written>, ids: string[]) => Promise<void>
+
+const pauseMilliseconds = 4
+
+/** The application that knows no context: it works on everybody's memories. */
+export function legacyTraffic(on: Elizaos, existing: ReadonlyMap<string, string>): Traffic {
+  const { users } = on.truth.identities
+  return traffic(
+    () => on.legacy.connect(),
+    [...existing].map(([id, owner]) => ({ id, owner })),
+    (errors) => async (client, mine, ids) => {
+      const dice = Math.random()
+      const id = pick(ids)
+      if (dice < 0.3) await add(client, mine, ids, pick(users))
+      else if (dice < 0.55) await change(client, mine, id)
+      else if (dice < 0.85) {
+        const { rows } = await client.query<{ n: number | null }>(
+          `select (content ->> 'n')::int as n from memories where id = $1`,
+          [id],
+        )
+        if (rows.length !== 1 || (rows[0]?.n ?? 0) !== mine.get(id)?.number)
+          errors.push(`read ${JSON.stringify(rows)} instead of ${mine.get(id)?.number} of ${id}`)
+      } else {
+        await client.query(
+          'select * from memories where room_id = (select room_id from memories where id = $1) limit 20',
+          [id],
+        )
+      }
+    },
+  )
+}
+
+/** The application that enters a context in every transaction; each connection is one person at a time. */
+export function contextTraffic(
+  on: Elizaos,
+  trueOwner: (id: string) => string | undefined,
+): Traffic {
+  const { users } = on.truth.identities
+  const made: Traffic = traffic(
+    () => on.app.connect(),
+    [],
+    () => async (client, mine, ids) => {
+      const user = pick(users)
+      const dice = Math.random()
+      await inTransaction(client, async () => {
+        await client.query('select tenantry.enter($1)', [
+          credential(on.db.name, user.entity as Entity),
+        ])
+        if (dice < 0.3) await add(client, mine, ids, user)
+        else if (dice < 0.5) {
+          const mineOf = ids.filter((id) => mine.get(id)?.owner === user.entity)
+          if (mineOf.length > 0) await change(client, mine, pick(mineOf))
+        } else {
+          const { rows } = await client.query<{ id: string; owner_id: string }>(
+            dice < 0.75
+              ? 'select id, owner_id from memories order by created_at desc limit 100'
+              : 'select id, owner_id from memories limit 500',
+          )
+          for (const { id, owner_id } of rows) {
+            const owner = trueOwner(id) ?? made.written.get(id)?.owner
+            if (owner_id !== user.id || (owner !== undefined && owner !== user.entity))
+              made.foreign.push(
+                `${user.entity} saw ${id} of ${owner ?? 'nobody known'}, ${owner_id}`,
+              )
+          }
+        }
+      })
+    },
+  )
+  return made
+}
+
+function traffic(
+  connect: () => Promise<pg.Client>,
+  existing: readonly { id: string; owner: string }[],
+  operation: (errors: string[]) => Operation,
+): Traffic {
+  const errors: string[] = []
+  const latencies: number[] = []
+  const written = new Map<string, Written>()
+  let workers: Promise<void>[] = []
+  const clients: pg.Client[] = []
+  let stopping = false
+
+  const work = async (client: pg.Client, ownIds: string[]) => {
+    const operate = operation(errors)
+    while (!stopping) {
+      const began = performance.now()
+      try {
+        await operate(client, written, ownIds)
+      } catch (error) {
+        errors.push(String(error))
+      }
+      latencies.push(performance.now() - began)
+      await sleep(pauseMilliseconds)
+    }
+  }
+  for (const { id, owner } of existing) written.set(id, { owner, number: 0 })
+
+  return {
+    errors,
+    foreign: [],
+    latencies,
+    written,
+    async start(connections) {
+      stopping = false
+      while (clients.length < connections) clients.push(await connect())
+      // Each row is written by one connection, which knows what must stand in it.
+      const ids = clients.map((_, n) =>
+        [...written.keys()].filter((_, i) => i % clients.length === n),
+      )
+      workers = clients.map((client, n) => work(client, ids[n] ?? []))
+    },
+    async stop() {
+      stopping = true
+      await Promise.all(workers)
+      workers = []
+    },
+  }
+}
+
+async function add(
+  client: pg.Client,
+  mine: Map<string, Written>,
+  ids: string[],
+  user: UserIdentity,
+): Promise<void> {
+  const agent = user.agents[0] ?? ''
+  const id = randomUUID()
+  const { rowCount } = await client.query(
+    `insert into memories (id, type, content, entity_id, agent_id, room_id) values ($1, 'messages', '{"n": 0}', $2, $3, $4)`,
+    [id, user.aliases.get(agent), agent, stringToUuid(`DM-${user.id}:${agent}`)],
+  )
+  if (rowCount !== 1) throw new Error(`${id} was not written`)
+  mine.set(id, { owner: user.entity, number: 0 })
+  ids.push(id)
+}
+
+async function change(client: pg.Client, mine: Map<string, Written>, id: string): Promise<void> {
+  const row = mine.get(id)
+  if (!row) throw new Error(`${id} is not known`)
+  const { rowCount } = await client.query(
+    `update memories set content = jsonb_set(content, '{n}', to_jsonb($2::int)) where id = $1`,
+    [id, row.number + 1],
+  )
+  if (rowCount !== 1) throw new Error(`${id} was changed ${rowCount} times`)
+  row.number += 1
+}
+
+function pick<T>(from: readonly T[]): T {
+  return from[Math.floor(Math.random() * from.length)] as T
+}
+
+export function percentile(values: readonly number[], part: number): number {
+  const sorted = [...values].sort((a, b) => a - b)
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? 0
+}
