@@ -10,7 +10,12 @@ import {
 import { giveTo } from '../../fixtures/elizaos/table-owner.js'
 import { tables as fixtureTables } from '../../fixtures/elizaos/tables/index.js'
 import { elizaosTemplate } from '../../fixtures/elizaos/template.js'
-import { type TestDatabase, testDatabase, type TestRole } from '../../support/database.js'
+import {
+  type Template,
+  type TestDatabase,
+  testDatabase,
+  type TestRole,
+} from '../../support/database.js'
 
 /** One table of the earlier schema and what it is called after rename.sql. */
 export interface RolledOut {
@@ -59,27 +64,44 @@ function position(name: string): number {
     : names.indexOf(name)
 }
 
-export async function elizaos(
-  options: { size?: SizeName; on?: TestDatabase } = {},
-): Promise<Elizaos> {
+export async function elizaos(options: { size?: SizeName } = {}): Promise<Elizaos> {
   const { size = 'tiny' } = options
-  const template = elizaosTemplate({ schema: 'before', size })
-  const on = await stage(options.on ?? (await testDatabase({ template })))
+  const on = await stage(await testDatabase({ template: before(size) }))
   const legacy = await on.db.role('legacy')
-  await giveTo(on.db.admin as never, 'before', on.owner.name)
-  await on.db.admin.query(`
-    grant create on database "${on.db.name}" to "${on.owner.name}";
-    grant usage on schema todo to "${legacy.name}";
-    grant select, insert, update, delete on all tables in schema public, todo to "${legacy.name}"`)
-  for (const file of ['string-to-uuid.sql', 'rename.sql']) await on.setUp.query(fixtureFile(file))
-  await on.setUp.query(`set elizaos.legacy_roles = '${legacy.name}'`)
-  await on.setUp.query(fixtureFile('rollout.sql'))
+  await declareElizaos(on.db, on.setUp, on.owner, legacy)
   return {
     ...on,
     legacy,
     truth: elizaosTruth({ schema: 'before', size }),
     to: (table, state) => rollOut(on.setUp, table, state),
   }
+}
+
+/** The fixture as it was, in a database with tenantry. */
+export function before(size: SizeName): Template {
+  return elizaosTemplate({ schema: 'before', size })
+}
+
+/** Gives the tables to their ordinary owner, who renames them and declares the rollouts. */
+export async function declareElizaos(
+  db: TestDatabase,
+  client: pg.Client,
+  owner: TestRole,
+  legacy: TestRole,
+): Promise<void> {
+  const admin = await db.admin.connect()
+  try {
+    await giveTo(admin, 'before', owner.name)
+    await admin.query(`
+      grant create on database "${db.name}" to "${owner.name}";
+      grant usage on schema todo to "${legacy.name}";
+      grant select, insert, update, delete on all tables in schema public, todo to "${legacy.name}"`)
+  } finally {
+    admin.release()
+  }
+  for (const file of ['string-to-uuid.sql', 'rename.sql']) await client.query(fixtureFile(file))
+  await client.query(`set elizaos.legacy_roles = '${legacy.name}'`)
+  await client.query(fixtureFile('rollout.sql'))
 }
 
 /** Takes a table to a state, and builds the index that no procedure can build beside it, as the command line does. */
