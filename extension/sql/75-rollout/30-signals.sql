@@ -40,6 +40,39 @@ return (
 
 comment on function tenantry_private.key_aliases(regclass, text) is 'k1, k2 …, as many as a key has columns.';
 
+create function tenantry_private.key_selection(target regclass)
+returns text
+language sql stable
+set search_path = pg_catalog, pg_temp
+return (
+  select string_agg(format('t.%I as k%s', c.name, c.position), ', ' order by c.position)
+    from tenantry_private.rollout_key(target) k
+   cross join lateral unnest(k.columns) with ordinality as c (name, position));
+
+comment on function tenantry_private.key_selection(regclass) is 'The columns of the key of a row t, as k1, k2 ….';
+
+create function tenantry_private.key_texts(target regclass)
+returns text
+language sql stable
+set search_path = pg_catalog, pg_temp
+return (
+  select format('array[%s]', string_agg(format('t.%I::text', c.name), ', ' order by c.position))
+    from tenantry_private.rollout_key(target) k
+   cross join lateral unnest(k.columns) with ordinality as c (name, position));
+
+comment on function tenantry_private.key_texts(regclass) is 'The key of a row t as an array of texts, as the quarantine has it.';
+
+-- An array is looked up in an index also inside a signal that groups or joins.
+create function tenantry_private.among(target regclass, keys_query text)
+returns text
+language sql stable
+set search_path = pg_catalog, pg_temp
+return (
+  select format(case when cardinality(k.columns) = 1 then 's.k1 = any (array(%2$s))' else '(%1$s) in (%2$s)' end, tenantry_private.key_aliases(target, 's.'), keys_query)
+    from tenantry_private.rollout_key(target) k);
+
+comment on function tenantry_private.among(regclass, text) is 'A condition that a signal''s row s has one of the keys of a query.';
+
 create function tenantry_private.record_signal(target regclass, signal_rank integer, signal_name text, signal_query text)
 returns void
 language plpgsql volatile security definer
@@ -291,6 +324,17 @@ $$;
 
 comment on function tenantry_private.candidates_query(regclass, text, boolean) is 'The query of every signal''s candidates for some rows; null without signals.';
 
+-- The candidates of the best rank of each key: low and high are alike where all its signals agree. what: further aggregates.
+create function tenantry_private.best_candidates(target regclass, candidates text, what text default '')
+returns text
+language sql stable
+set search_path = pg_catalog, pg_temp
+return format('with candidate as (%s),
+  ranked as (select %2$s, rank, min(owner collate "C") as low, max(owner collate "C") as high%3$s from candidate group by %2$s, rank),
+  best as (select distinct on (%2$s) * from ranked order by %2$s, rank)', candidates, tenantry_private.key_aliases(target), what);
+
+comment on function tenantry_private.best_candidates(regclass, text, text) is 'The beginning of a query: candidate, ranked and best, a row a key.';
+
 -- What gives rows their owners: the best rank decides, if all its signals agree and name somebody who is known.
 create function tenantry_private.filling_statement(target regclass, condition text, with_late boolean)
 returns text
@@ -299,22 +343,20 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   rollout    constant tenantry_private.rollouts := tenantry_private.rollout(target);
-  aliases    constant text := tenantry_private.key_aliases(target);
   candidates constant text := tenantry_private.candidates_query(target, condition, with_late);
 begin
   if candidates is null then
     return null;
   end if;
-  return format($statement$with candidate as (%s),
-  ranked as (select %2$s, rank, min(owner collate "C") as low, max(owner collate "C") as high, min(number) as number from candidate group by %2$s, rank),
-  best as (select distinct on (%2$s) * from ranked order by %2$s, rank),
+  return format($statement$%s,
   decided as materialized (select * from best where low = high)
-update %3$s t
-   set %4$I = d.low::%5$s, tenantry_source = d.number
+update %s t
+   set %3$I = d.low::%4$s, tenantry_source = d.number
   from decided d
-  join tenantry_private.known_ids(%6$L, array(select distinct low from decided)) e (id) on e.id collate "C" = d.low
- where (%7$s) = (%8$s) and t.%4$I is null$statement$,
-    candidates, aliases, target, rollout.owner_column, format_type(tenantry_private.column_type(target, rollout.owner_column), null), rollout.owner_kind,
+  join tenantry_private.known_ids(%5$L, array(select distinct low from decided)) e (id) on e.id collate "C" = d.low
+ where (%6$s) = (%7$s) and t.%3$I is null$statement$,
+    tenantry_private.best_candidates(target, candidates, ', min(number) as number'), target, rollout.owner_column,
+    format_type(tenantry_private.column_type(target, rollout.owner_column), null), rollout.owner_kind,
     tenantry_private.key_names(target, 't.'), tenantry_private.key_aliases(target, 'd.'));
 end
 $$;
@@ -345,15 +387,13 @@ $$;
 comment on function tenantry_private.leftover_query(regclass, text, boolean) is 'The query of rows without an owner (k1, k2 … of rows_query) with every candidate, as one jsonb.';
 
 create function tenantry_private.quarantine(target regclass, what jsonb)
-returns bigint
+returns void
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 set debug_print_parse = off
 set debug_print_rewritten = off
 set debug_print_plan = off
 as $$
-declare
-  rows bigint;
 begin
   perform tenantry_private.require_admin('roll out isolation');
   perform tenantry_private.require_declarable(target);
@@ -367,8 +407,6 @@ begin
          f.item -> 'candidates', coalesce((select r.run from tenantry_private.rollouts r where r.relation = target), 0)
     from jsonb_array_elements(what) as f (item)
       on conflict (relation, key) do update set reason = excluded.reason, candidates = excluded.candidates, run = excluded.run, found_at = now();
-  get diagnostics rows = row_count;
-  return rows;
 end
 $$;
 

@@ -53,23 +53,19 @@ $$;
 comment on function tenantry_private.source_of(regclass, text) is 'The number of a source in this run.';
 
 create function tenantry_private.unquarantine(target regclass, keys jsonb)
-returns bigint
+returns void
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 set debug_print_parse = off
 set debug_print_rewritten = off
 set debug_print_plan = off
 as $$
-declare
-  rows bigint;
 begin
   perform tenantry_private.require_admin('roll out isolation');
   perform tenantry_private.require_declarable(target);
   delete from tenantry_private.quarantined_rows q
    where q.relation = target
      and (keys is null or q.key = any (select array(select jsonb_array_elements_text(k.value)) from jsonb_array_elements(keys) k));
-  get diagnostics rows = row_count;
-  return rows;
 end
 $$;
 
@@ -127,6 +123,50 @@ $$;
 
 comment on function tenantry_private.hushes_triggers(regclass) is 'Whether triggers have to be held still while owners are filled; refuses where they cannot be. Error: TN011.';
 
+create function tenantry_private.update_quietly(target regclass, statement text)
+returns bigint
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  hushed constant boolean := tenantry_private.hushes_triggers(target);
+  rows   bigint;
+begin
+  if hushed then
+    perform set_config('session_replication_role', 'replica', true);
+  end if;
+  execute statement;
+  get diagnostics rows = row_count;
+  if hushed then
+    perform set_config('session_replication_role', 'origin', true);
+  end if;
+  return rows;
+end
+$$;
+
+comment on function tenantry_private.update_quietly(regclass, text) is 'Updates owners, the application''s triggers held still; returns how many rows. Error: TN011.';
+
+-- rows_query yields the keys k1, k2 … of rows without an owner; condition says the same of a signal's rows s.
+create function tenantry_private.fill_rows(target regclass, condition text, rows_query text, with_late boolean)
+returns bigint
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  filled    bigint;
+  left_over jsonb;
+begin
+  filled := tenantry_private.update_quietly(target, coalesce(tenantry_private.filling_statement(target, condition, with_late), 'select where false'));
+  execute tenantry_private.leftover_query(target, rows_query, with_late) into left_over;
+  if left_over is not null then
+    perform tenantry_private.quarantine(target, left_over);
+  end if;
+  return filled;
+end
+$$;
+
+comment on function tenantry_private.fill_rows(regclass, text, text, boolean) is 'Gives rows their owners, and puts those into quarantine that have none then; returns how many were given one. Error: TN011.';
+
 -- Where the batch after a place ends: the key of its last row, null at the end of the table.
 create function tenantry_private.batch_end(target regclass, place text[], batch_size integer)
 returns text[]
@@ -134,21 +174,18 @@ language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  key    record;
   last   text[];
   blocks bigint;
   up_to  bigint;
 begin
-  select * into key from tenantry_private.rollout_key(target);
-  if key.columns = '{ctid}' then
+  if (select k.columns from tenantry_private.rollout_key(target) k) = '{ctid}' then
     -- In blocks: about as many as hold that many rows.
     blocks := pg_relation_size(target) / current_setting('block_size')::bigint;
     up_to  := coalesce(ltrim(split_part(place[1], ',', 1), '(')::bigint, 0)
             + greatest(1, batch_size / greatest(1, coalesce((select (c.reltuples / nullif(c.relpages, 0))::bigint from pg_catalog.pg_class c where c.oid = target), 50)));
     return case when up_to < blocks then array[format('(%s,0)', up_to)] end;
   end if;
-  execute format('select array[%s] from %s t%s order by %s offset %s limit 1',
-    (select string_agg(format('t.%I::text', c), ', ' order by position) from unnest(key.columns) with ordinality as u (c, position)), target,
+  execute format('select %s from %s t%s order by %s offset %s limit 1', tenantry_private.key_texts(target), target,
     case when place is not null then ' where ' || tenantry_private.key_bound(target, tenantry_private.key_names(target, 't.'), '>', place) else '' end,
     tenantry_private.key_names(target, 't.'), batch_size - 1) into last;
   return last;
@@ -187,31 +224,15 @@ as $$
 declare
   rollout constant tenantry_private.rollouts := tenantry_private.require_rollout(target);
   last    text[];
-  filled  bigint := 0;
-  hushed  boolean;
-  began   constant timestamptz := clock_timestamp();
-  found_rows jsonb;
+  filled  bigint;
 begin
   perform tenantry_private.require_runner(target);
   -- Below deadlock_timeout, so that it is never the application that gives way.
   perform set_config('lock_timeout', '300ms', true);
-  last := tenantry_private.batch_end(target, rollout.after, batch_size);
-  hushed := tenantry_private.hushes_triggers(target);
-  if hushed then
-    perform set_config('session_replication_role', 'replica', true);
-  end if;
-  execute coalesce(tenantry_private.filling_statement(target, tenantry_private.key_range(target, tenantry_private.key_aliases(target, 's.'), rollout.after, last), false), 'select where false');
-  get diagnostics filled = row_count;
-  if hushed then
-    perform set_config('session_replication_role', 'origin', true);
-  end if;
-  execute tenantry_private.leftover_query(target, format('select %s from %s t where t.%I is null and %s',
-      (select string_agg(format('t.%I as k%s', c, position), ', ' order by position) from tenantry_private.rollout_key(target) k cross join lateral unnest(k.columns) with ordinality as u (c, position)),
-      target, rollout.owner_column, tenantry_private.key_range(target, tenantry_private.key_names(target, 't.'), rollout.after, last)), false)
-    into found_rows;
-  if found_rows is not null then
-    perform tenantry_private.quarantine(target, found_rows);
-  end if;
+  last   := tenantry_private.batch_end(target, rollout.after, batch_size);
+  filled := tenantry_private.fill_rows(target, tenantry_private.key_range(target, tenantry_private.key_aliases(target, 's.'), rollout.after, last),
+    format('select %s from %s t where t.%I is null and %s', tenantry_private.key_selection(target), target, rollout.owner_column,
+      tenantry_private.key_range(target, tenantry_private.key_names(target, 't.'), rollout.after, last)), false);
   perform tenantry_private.change_rollout(target, jsonb_build_object('after', to_jsonb(last), 'done', rollout.done + batch_size, 'filled', rollout.filled + filled, 'batch_size', batch_size, 'brake', null, 'finished', last is null));
   return last is null;
 end
@@ -226,37 +247,19 @@ language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  rollout  constant tenantry_private.rollouts := tenantry_private.require_rollout(target);
-  key      record;
-  late     text;
-  hushed   boolean;
-  left_over jsonb;
+  rollout constant tenantry_private.rollouts := tenantry_private.require_rollout(target);
+  late    constant text := format('select %s from %s t where t.%I is null and not exists (select from tenantry.rollout_quarantine q where q.relation = %L::regclass and q.key = %s)',
+                             tenantry_private.key_selection(target), target, rollout.owner_column, target, tenantry_private.key_texts(target));
 begin
   perform tenantry_private.require_runner(target);
-  select * into key from tenantry_private.rollout_key(target);
-  late := format('select %s from %s t where t.%I is null and not exists (select from tenantry.rollout_quarantine q where q.relation = %L::regclass and q.key = array[%s])',
-    (select string_agg(format('t.%I as k%s', c, position), ', ' order by position) from unnest(key.columns) with ordinality as u (c, position)), target, rollout.owner_column, target,
-    (select string_agg(format('t.%I::text', c), ', ' order by position) from unnest(key.columns) with ordinality as u (c, position)));
-  hushed := tenantry_private.hushes_triggers(target);
-  if hushed then
-    perform set_config('session_replication_role', 'replica', true);
-  end if;
-  execute coalesce(tenantry_private.filling_statement(target,
-    format(case when cardinality(key.columns) = 1 then 's.k1 = any (array(%2$s))' else '(%1$s) in (%2$s)' end, tenantry_private.key_aliases(target, 's.'), late), true), 'select where false');
-  if hushed then
-    perform set_config('session_replication_role', 'origin', true);
-  end if;
-  execute tenantry_private.leftover_query(target, late, true) into left_over;
-  if left_over is not null then
-    perform tenantry_private.quarantine(target, left_over);
-  end if;
+  perform tenantry_private.fill_rows(target, tenantry_private.among(target, late), late, true);
 end
 $$;
 
 comment on function tenantry_private.fill_late(regclass) is 'Gives rows without an owner that are not in quarantine one, or puts them there. Error: TN011.';
 
 -- Why a backfill should wait. What this role may not look at holds nothing back.
-create function tenantry_private.brake_reason(target regclass, usual_ms numeric, probe_ms numeric, wal_rate numeric)
+create function tenantry_private.brake_reason(usual_ms numeric, probe_ms numeric, wal_rate numeric)
 returns text
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
@@ -284,7 +287,7 @@ begin
 end
 $$;
 
-comment on function tenantry_private.brake_reason(regclass, numeric, numeric, numeric) is 'Why a backfill should wait: lag of replicas, WAL rate, long transactions, latency of a probe; null where it need not.';
+comment on function tenantry_private.brake_reason(numeric, numeric, numeric) is 'Why a backfill should wait: lag of replicas, WAL rate, long transactions, latency of a probe; null where it need not.';
 
 create function tenantry_private.probe(target regclass)
 returns numeric
@@ -341,7 +344,7 @@ begin
         0.3 OPERATOR(pg_catalog./) pg_catalog.float8larger(0.001, pg_catalog.extract('epoch', pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) began)::float8))))::integer));
     end if;
     probed := tenantry_private.probe(target);
-    reason := tenantry_private.brake_reason(target, usual, probed,
+    reason := tenantry_private.brake_reason(usual, probed,
       (pg_catalog.pg_current_wal_insert_lsn() OPERATOR(pg_catalog.-) lsn) OPERATOR(pg_catalog./) pg_catalog.extract('epoch', pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) lsn_at OPERATOR(pg_catalog.+) interval '1 millisecond'));
     lsn    := pg_catalog.pg_current_wal_insert_lsn();
     lsn_at := pg_catalog.clock_timestamp();
@@ -406,16 +409,14 @@ as $$
 declare
   rollout constant tenantry_private.rollouts := tenantry_private.rollout(target);
   owner   constant name := (select r.rolname from pg_catalog.pg_class c join pg_catalog.pg_roles r on r.oid = c.relowner where c.oid = target);
-  key     record;
   statement text;
 begin
   perform tenantry_private.require_runner(target);
-  select * into key from tenantry_private.rollout_key(target);
   -- Without a key the rows of a statement cannot be told from others: the next pass fills them.
-  statement := case when key.columns <> '{ctid}' then tenantry_private.filling_statement(target,
-    case when cardinality(key.columns) = 1
-         then format('s.k1 = any (array(select n.%I from new_rows n where n.%I is null))', key.columns[1], rollout.owner_column)
-         else format('(%s) in (select %s from new_rows n where n.%I is null)', tenantry_private.key_aliases(target, 's.'), tenantry_private.key_names(target, 'n.'), rollout.owner_column) end, true) end;
+  if (select k.columns from tenantry_private.rollout_key(target) k) <> '{ctid}' then
+    statement := tenantry_private.filling_statement(target,
+      tenantry_private.among(target, format('select %s from new_rows n where n.%I is null', tenantry_private.key_names(target, 'n.'), rollout.owner_column)), true);
+  end if;
   if statement is null then
     perform tenantry_private.drop_filling(target);
     return;

@@ -58,8 +58,8 @@ declare
 begin
   -- Rows that were decided, deleted or moved since.
   execute format($query$select jsonb_agg(q.key) from tenantry.rollout_quarantine q
-    where q.relation = %L::regclass and not exists (select from %s t where array[%s] = q.key and t.%I is null)$query$, target, target,
-    (select string_agg(format('t.%I::text', c), ', ' order by position) from tenantry_private.rollout_key(target) k cross join lateral unnest(k.columns) with ordinality as u (c, position)), rollout.owner_column)
+    where q.relation = %L::regclass and not exists (select from %s t where %s = q.key and t.%I is null)$query$, target, target,
+    tenantry_private.key_texts(target), rollout.owner_column)
     into keys;
   if keys is not null then
     perform tenantry_private.unquarantine(target, keys);
@@ -152,13 +152,13 @@ begin
   candidates := tenantry_private.candidates_query(target, 'true', false);
   if tenantry_private.column_type(target, rollout.owner_column) is not null then
     owned := format('select %s, t.%I::text as owner from %s t where t.%2$I is not null',
-      (select string_agg(format('t.%I as k%s', c, position), ', ' order by position) from tenantry_private.rollout_key(target) k cross join lateral unnest(k.columns) with ordinality as u (c, position)), rollout.owner_column, target);
+      tenantry_private.key_selection(target), rollout.owner_column, target);
   end if;
   if candidates is null and owned is null then
     perform tenantry_private.refuse(format('nothing tells whose the rows of %s are', target), 'Declare a signal first: select tenantry.rollout_signal(…);');
   end if;
   -- An entity reads today what any signal gives it: the author, the creator of the room, the agent's owner.
-  return query execute format($query$with candidate as (%s),
+  return query execute format($query$%s,
   named as (select %s, owner from candidate union %s),
   kept as (%s)
 select %L || ':' || n.owner, count(*), count(k.owner), count(*) - count(k.owner)
@@ -166,9 +166,11 @@ select %L || ':' || n.owner, count(*), count(k.owner), count(*) - count(k.owner)
   left join kept k on (%s) = (%s) and k.owner = n.owner
  group by n.owner
  order by 4 desc, 1$query$,
-    coalesce(candidates, format('select %s, owner, 0 as rank, 0 as number, '''' as signal from (%s) o where false', tenantry_private.key_aliases(target), owned)), tenantry_private.key_aliases(target),
+    tenantry_private.best_candidates(target,
+      coalesce(candidates, format('select %s, owner, 0 as rank from (%s) o where false', tenantry_private.key_aliases(target), owned))),
+    tenantry_private.key_aliases(target),
     coalesce(owned, format('select %s, owner from candidate where false', tenantry_private.key_aliases(target))),
-    coalesce(owned, format($decided$select %1$s, min(owner) as owner from (select c.*, dense_rank() over (partition by %1$s order by rank) as place from candidate c) c where place = 1 group by %1$s having count(distinct owner) = 1$decided$, tenantry_private.key_aliases(target))),
+    coalesce(owned, format('select %s, low as owner from best where low = high', tenantry_private.key_aliases(target))),
     rollout.owner_kind, tenantry_private.key_aliases(target, 'k.'), tenantry_private.key_aliases(target, 'n.'));
   foreach legacy in array rollout.legacy_roles loop
     reader := 'role ' || quote_ident(legacy);
@@ -209,16 +211,15 @@ begin
   step := step + 1; state := 'planned'; statement := format('rows without an owner, of %s', total); lock := null; expected := null;
   return next;
   if candidates is not null then
-    for item in execute format($query$with candidate as (%s),
-      ranked as (select %s, rank, min(owner collate "C") as low, max(owner collate "C") as high, string_agg(distinct signal, ', ') as signals from candidate group by %2$s, rank),
-      best as (select distinct on (%2$s) * from ranked order by %2$s, rank),
-      judged as (select b.*, e.id is not null as known from best b left join tenantry_private.known_ids(%3$L, array(select distinct low from best)) e (id) on e.id collate "C" = b.low)
-      select 1 as place, min(j.rank) as rank, 'decided by ' || j.signals as what, count(*) as rows from %5$s t join judged j on (%4$s) = (%6$s) where %7$s and j.low = j.high and j.known group by j.signals
+    for item in execute format($query$%s,
+      judged as (select b.*, e.id is not null as known from best b left join tenantry_private.known_ids(%2$L, array(select distinct low from best)) e (id) on e.id collate "C" = b.low)
+      select 1 as place, min(j.rank) as rank, 'decided by ' || j.signals as what, count(*) as rows from %4$s t join judged j on (%5$s) = (%3$s) where %6$s and j.low = j.high and j.known group by j.signals
       union all
       select 2, null, 'quarantine: ' || case when j.low is null then 'no signal' when j.low <> j.high then 'conflict' else 'unknown entity' end, count(*)
-        from %5$s t left join judged j on (%4$s) = (%6$s) where %7$s and (j.low is null or j.low <> j.high or not j.known) group by 3
+        from %4$s t left join judged j on (%5$s) = (%3$s) where %6$s and (j.low is null or j.low <> j.high or not j.known) group by 3
       order by 1, 2, 3$query$,
-      candidates, tenantry_private.key_aliases(target), rollout.owner_kind, tenantry_private.key_aliases(target, 'j.'), target, tenantry_private.key_names(target, 't.'), unowned)
+      tenantry_private.best_candidates(target, candidates, ', string_agg(distinct signal, '', '') as signals'), rollout.owner_kind, tenantry_private.key_aliases(target, 'j.'), target,
+      tenantry_private.key_names(target, 't.'), unowned)
     loop
       step := step + 1; statement := item.what; rows := item.rows;
       return next;

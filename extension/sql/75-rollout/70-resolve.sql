@@ -31,7 +31,6 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   rollout constant tenantry_private.rollouts := tenantry_private.require_rollout(target);
-  hushed  boolean;
   keys    jsonb;
   rows    bigint;
 begin
@@ -45,10 +44,10 @@ begin
     perform tenantry_private.refuse(format('%s cannot own rows of %s', owner, target), format('Name an entity of kind %s that is registered, or null for rows without an owner.', rollout.owner_kind));
   end if;
   execute format($query$with chosen as (
-    select q.key from tenantry.rollout_quarantine q join %s t on array[%s] = q.key
+    select q.key from tenantry.rollout_quarantine q join %s t on %s = q.key
      where q.relation = %L::regclass and t.%I is null and (%s))
   select jsonb_agg(c.key), count(*) from chosen c$query$, target,
-    (select string_agg(format('t.%I::text', c), ', ' order by position) from tenantry_private.rollout_key(target) k cross join lateral unnest(k.columns) with ordinality as u (c, position)),
+    tenantry_private.key_texts(target),
     target, rollout.owner_column, condition)
     into keys, rows;
   if rows = 0 then
@@ -57,18 +56,10 @@ begin
   if owner is null then
     rows := tenantry_private.exempt_rows(target, keys);
   else
-    hushed := tenantry_private.hushes_triggers(target);
-    if hushed then
-      perform set_config('session_replication_role', 'replica', true);
-    end if;
-    execute format('update %s t set %I = $1::%s, tenantry_source = $2 from jsonb_array_elements($3) k where array[%s] = array(select jsonb_array_elements_text(k.value)) and t.%2$I is null',
-      target, rollout.owner_column, format_type(tenantry_private.column_type(target, rollout.owner_column), null),
-      (select string_agg(format('t.%I::text', c), ', ' order by position) from tenantry_private.rollout_key(target) k cross join lateral unnest(k.columns) with ordinality as u (c, position)))
-      using substr(owner, strpos(owner, ':') + 1), tenantry_private.source_of(target, 'resolved'), keys;
-    get diagnostics rows = row_count;
-    if hushed then
-      perform set_config('session_replication_role', 'origin', true);
-    end if;
+    rows := tenantry_private.update_quietly(target, format(
+      'update %s t set %I = %L::%s, tenantry_source = %s from jsonb_array_elements(%L::jsonb) k where %s = array(select jsonb_array_elements_text(k.value)) and t.%2$I is null',
+      target, rollout.owner_column, substr(owner, strpos(owner, ':') + 1), format_type(tenantry_private.column_type(target, rollout.owner_column), null),
+      tenantry_private.source_of(target, 'resolved'), keys, tenantry_private.key_texts(target)));
     perform tenantry_private.unquarantine(target, keys);
   end if;
   perform tenantry_private.log_step(target, rollout.state, rollout.state, '(resolved)', 'ROW EXCLUSIVE', null, null, rows, jsonb_build_object('owner', owner, 'condition', condition));

@@ -156,20 +156,9 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   rollout constant tenantry_private.rollouts := tenantry_private.require_rollout(target);
-  hushed  boolean;
-  rows    bigint;
 begin
   perform tenantry_private.require_runner(target);
-  hushed := tenantry_private.hushes_triggers(target);
-  if hushed then
-    perform set_config('session_replication_role', 'replica', true);
-  end if;
-  execute format('update %s t set %I = null, tenantry_source = null where t.ctid = any (array(select o.ctid from %1$s o where o.tenantry_source is not null limit %3$s))', target, rollout.owner_column, batch_size);
-  get diagnostics rows = row_count;
-  if hushed then
-    perform set_config('session_replication_role', 'origin', true);
-  end if;
-  return rows;
+  return tenantry_private.update_quietly(target, format('update %s t set %I = null, tenantry_source = null where t.ctid = any (array(select o.ctid from %1$s o where o.tenantry_source is not null limit %3$s))', target, rollout.owner_column, batch_size));
 end
 $$;
 
