@@ -25,6 +25,7 @@ as $$
 declare
   session constant text := current_setting('tenantry.session', true);
   field   text[];
+  missing text;
 begin
   if session <> '' then
     field := tenantry_private.opened('s1', session, tenantry_private.session_binding());
@@ -47,11 +48,15 @@ begin
       join pg_catalog.pg_roles r on r.oid = b.role_oid and r.rolname = b.role_name
       join tenantry_private.entities e on e.serial = b.serial and e.gone_at is null
      where b.role_name = session_user);
-  if field is null and tenantry_private.setting('on_missing_context', 'empty') = 'log' then
+  if field is not null then
+    return field;
+  end if;
+  missing := tenantry_private.setting('on_missing_context', 'empty');
+  if missing = 'log' then
     -- For finding the code that has not been converted; literals of the statement are what it is written with.
     raise log 'tenantry: no context: login %, application %, statement %', session_user, current_setting('application_name'), left(current_query(), 500);
   end if;
-  if field is null and tenantry_private.setting('on_missing_context', 'empty') = 'error' then
+  if missing = 'error' then
     raise exception 'there is no tenantry context: nobody has said whose data this session works on'
       using errcode = 'TN001', hint = 'Send the query through the tenantry pool, or call tenantry.enter() first.';
   end if;

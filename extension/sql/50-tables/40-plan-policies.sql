@@ -1,3 +1,21 @@
+create function tenantry_private.role_tag(role_name name)
+returns text
+language sql immutable
+set search_path = pg_catalog, pg_temp
+return left(encode(sha256(convert_to(role_name, 'UTF8')), 'hex'), 8);
+
+comment on function tenantry_private.role_tag(name) is 'What stands for a role in the name of a policy, whatever its own name is.';
+
+create function tenantry_private.policy_statement(target regclass, policy name, permissive boolean, command text, roles name[], using_text text, check_text text)
+returns text
+language sql stable
+set search_path = pg_catalog, pg_temp
+return format('create policy %I on %s as %s for %s to %s%s%s', policy, target, case when permissive then 'permissive' else 'restrictive' end, command,
+  (select string_agg(case when r.name = 'public' then 'public' else quote_ident(r.name) end, ', ' order by r.position) from unnest(roles) with ordinality as r (name, position)),
+  ' using (' || using_text || ')', ' with check (' || check_text || ')');
+
+comment on function tenantry_private.policy_statement(regclass, name, boolean, text, name[], text, text) is 'The statement that makes a policy.';
+
 -- Policies per command, each permissive with a RESTRICTIVE twin of the same expression: the application's own
 -- restrictive policies compose, and a permissive one that somebody adds cannot open the table. TO one stable group,
 -- never PUBLIC, so that other paths keep plans of their own.
@@ -56,7 +74,7 @@ begin
   end if;
 
   for rule in
-    select g.role_name, g.command, left(encode(sha256(convert_to(g.role_name, 'UTF8')), 'hex'), 8) as tag
+    select g.role_name, g.command, tenantry_private.role_tag(g.role_name) as tag
       from tenantry.granted_across g
      where g.relation = declaration.relation
      order by g.role_name
@@ -72,7 +90,7 @@ begin
 
   if in_transition then
     for rule in
-      select r.role_name, left(encode(sha256(convert_to(r.role_name, 'UTF8')), 'hex'), 8) as tag
+      select r.role_name, tenantry_private.role_tag(r.role_name) as tag
         from unnest((tenantry_private.rollout(declaration.relation)).legacy_roles) as r (role_name)
        order by r.role_name
     loop
@@ -220,9 +238,7 @@ begin
       statement := format('drop policy %I on %s', wanted.policy, target);
       return next;
     end if;
-    statement := format('create policy %I on %s as %s for %s to %I%s%s', wanted.policy, target,
-      case when wanted.permissive then 'permissive' else 'restrictive' end, wanted.command, wanted.to_role,
-      ' using (' || wanted.using_text || ')', ' with check (' || wanted.check_text || ')');
+    statement := tenantry_private.policy_statement(target, wanted.policy, wanted.permissive, wanted.command, array[wanted.to_role], wanted.using_text, wanted.check_text);
     return next;
   end loop;
   for stale in

@@ -343,6 +343,21 @@ $$;
 
 comment on function tenantry_private.require_owned_rows(tenantry_private.tables) is 'Refuses a table with rows that nobody owns. Error: TN011.';
 
+create function tenantry_private.table_before(target regclass, owner_column name)
+returns jsonb
+language sql stable
+set search_path = pg_catalog, pg_temp
+return (
+  select jsonb_build_object('row_security', c.relrowsecurity, 'force_row_security', c.relforcerowsecurity,
+           'owner_nullable', not coalesce(a.attnotnull, false), 'owner_added', a.attnum is null,
+           'owner_default', pg_get_expr(d.adbin, d.adrelid))
+    from pg_catalog.pg_class c
+    left join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attname = owner_column and not a.attisdropped
+    left join pg_catalog.pg_attrdef d on d.adrelid = c.oid and d.adnum = a.attnum
+   where c.oid = target);
+
+comment on function tenantry_private.table_before(regclass, name) is 'What a table was like before it was protected: row security, owner default, nullability.';
+
 create function tenantry.protect(
   target               regclass,
   owner_column         name    default null,
@@ -375,14 +390,7 @@ begin
   declaration := tenantry_private.declaration_of(target, owner_column, owner_kind, owner_from, unchecked_references, shared_by, public_when, actor_column, reach);
   perform tenantry_private.require_owned_rows(declaration);
   if declaration.declared_at is null then
-    declaration.before := (
-      select jsonb_build_object('row_security', c.relrowsecurity, 'force_row_security', c.relforcerowsecurity,
-               'owner_nullable', not coalesce(a.attnotnull, false), 'owner_added', a.attnum is null,
-               'owner_default', pg_get_expr(d.adbin, d.adrelid))
-        from pg_catalog.pg_class c
-        left join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attname = declaration.owner_column and not a.attisdropped
-        left join pg_catalog.pg_attrdef d on d.adrelid = c.oid and d.adnum = a.attnum
-       where c.oid = target);
+    declaration.before := tenantry_private.table_before(target, declaration.owner_column);
   end if;
 
   select array_agg(p.statement), array_agg(p.lock) into statements, locks from tenantry_private.plan_table(declaration) p;

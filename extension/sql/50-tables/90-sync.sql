@@ -253,7 +253,7 @@ begin
   if item.calls is not null then
     perform tenantry_private.refuse('there are sealed values, which nothing could open afterwards', format('Open them first: %s', item.calls));
   end if;
-  select string_agg(format('call tenantry.rollout_to(%L, ''planned'');', r.relation), ' ') as calls
+  select tenantry_private.calls_to(array_agg(r.relation order by r.relation::text), 'planned') as calls
     into item from tenantry.rollout_status r where r.state not in ('planned', 'strict');
   if item.calls is not null then
     perform tenantry_private.refuse('rollouts are under way', format('Take them back, or to their end: %s', item.calls));

@@ -95,6 +95,15 @@ $$;
 
 comment on function tenantry_private.require_rollout(regclass) is 'The rollout of a table of one''s own. Errors: 42501, TN011.';
 
+-- What hints end in.
+create function tenantry_private.calls_to(relations regclass[], state text)
+returns text
+language sql stable
+set search_path = pg_catalog, pg_temp
+return (select string_agg(format('call tenantry.rollout_to(%L, %L);', r.relation, state), ' ' order by r.position) from unnest(relations) with ordinality as r (relation, position));
+
+comment on function tenantry_private.calls_to(regclass[], text) is 'The calls that take tables to a state, as one line.';
+
 create function tenantry.rollout(
   target               regclass,
   owner_column         name,

@@ -449,14 +449,25 @@ $$;
 
 comment on function tenantry_private.define_filling(regclass) is 'Makes, or makes anew, the trigger that fills the owners of rows written meanwhile.';
 
+create function tenantry_private.filling_drops(target regclass)
+returns text[]
+language sql stable
+set search_path = pg_catalog, pg_temp
+return array[format('drop trigger if exists tenantry_rollout_fill on %s', target), format('drop function if exists %s', tenantry_private.filling_function(target))];
+
+comment on function tenantry_private.filling_drops(regclass) is 'The statements that take the trigger and its function away.';
+
 create function tenantry_private.drop_filling(target regclass)
 returns void
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+  statement text;
 begin
-  execute format('drop trigger if exists tenantry_rollout_fill on %s', target);
-  execute format('drop function if exists %s', tenantry_private.filling_function(target));
+  foreach statement in array tenantry_private.filling_drops(target) loop
+    execute statement;
+  end loop;
 end
 $$;
 

@@ -6,9 +6,7 @@ returns jsonb
 language sql stable
 set search_path = pg_catalog, pg_temp
 return (
-  select jsonb_build_object(
-           'row_security', c.relrowsecurity, 'force_row_security', c.relforcerowsecurity,
-           'owner_added', a.attnum is null, 'owner_nullable', not coalesce(a.attnotnull, false), 'owner_default', pg_get_expr(d.adbin, d.adrelid),
+  select tenantry_private.table_before(target, owner_column) || jsonb_build_object(
            'indexes', (select coalesce(jsonb_agg(i.indexrelid::regclass::text order by i.indexrelid), '[]') from pg_catalog.pg_index i where i.indrelid = c.oid),
            'policies', coalesce((select jsonb_agg(jsonb_build_object('policy', p.policy, 'command', p.command, 'permissive', p.permissive, 'roles', p.to_roles,
                                                     'using', p.using_printed, 'check', p.check_printed) order by p.policy)
@@ -17,8 +15,6 @@ return (
                             from aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) acl
                             left join pg_catalog.pg_roles r on r.oid = acl.grantee))
     from pg_catalog.pg_class c
-    left join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attname = owner_column and not a.attisdropped
-    left join pg_catalog.pg_attrdef d on d.adrelid = c.oid and d.adnum = a.attnum
    where c.oid = target);
 
 comment on function tenantry_private.table_picture(regclass, name) is 'What a table is like where a rollout changes it.';
@@ -41,6 +37,38 @@ $$;
 
 comment on function tenantry_private.log_step(regclass, text, text, text, text, numeric, numeric, bigint, jsonb) is 'Adds to the log of rollouts.';
 
+create function tenantry_private.milliseconds_since(began timestamptz)
+returns numeric
+language sql volatile
+set search_path = pg_catalog, pg_temp
+return extract('epoch' from clock_timestamp() - began) * 1000;
+
+comment on function tenantry_private.milliseconds_since(timestamptz) is 'Milliseconds from a moment until now.';
+
+-- In one call, because the lock is held meanwhile: each statement, and the whole as the last.
+create function tenantry_private.log_locked(target regclass, from_state text, to_state text, statements text[], held numeric[], waited numeric, got timestamptz)
+returns void
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
+as $$
+declare
+  number constant integer := cardinality(statements);
+begin
+  perform tenantry_private.require_admin('roll out isolation');
+  perform tenantry_private.require_declarable(target);
+  insert into tenantry_private.rollout_steps (relation, from_state, to_state, statement, lock, waited_ms, held_ms)
+  select target, from_state, to_state, s.statement, 'ACCESS EXCLUSIVE', case when s.position in (1, number + 1) then round(waited, 3) end,
+         round(case when s.position <= number then held[s.position] else tenantry_private.milliseconds_since(got) end, 3)
+    from unnest(statements || format('(%s statements under one lock)', number)) with ordinality as s (statement, position)
+   order by s.position;
+end
+$$;
+
+comment on function tenantry_private.log_locked(regclass, text, text, text[], numeric[], numeric, timestamptz) is 'Adds to the log what was done under one ACCESS EXCLUSIVE lock.';
+
 -- All of a state's statements under one lock that is waited for in short turns.
 create function tenantry_private.carry_under_lock(target regclass, from_state text, to_state text, statements text[])
 returns void
@@ -48,28 +76,24 @@ language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  asked constant timestamptz := clock_timestamp();
-  got   timestamptz;
-  began timestamptz;
-  times numeric[] := '{}';
+  asked  constant timestamptz := clock_timestamp();
+  waited numeric;
+  got    timestamptz;
+  began  timestamptz;
+  held   numeric[] := '{}';
 begin
   if coalesce(cardinality(statements), 0) = 0 then
     return;
   end if;
   perform tenantry_private.lock_patiently(target, target);
-  got := clock_timestamp();
+  got    := clock_timestamp();
+  waited := tenantry_private.milliseconds_since(asked);
   for position in 1 .. cardinality(statements) loop
     began := clock_timestamp();
     execute statements[position];
-    times := times || (extract('epoch' from clock_timestamp() - began) * 1000)::numeric;
+    held := held || tenantry_private.milliseconds_since(began);
   end loop;
-  began := clock_timestamp();
-  for position in 1 .. cardinality(statements) loop
-    perform tenantry_private.log_step(target, from_state, to_state, statements[position], 'ACCESS EXCLUSIVE',
-      case when position = 1 then (extract('epoch' from got - asked) * 1000)::numeric end, times[position]);
-  end loop;
-  perform tenantry_private.log_step(target, from_state, to_state, format('(%s statements under one lock)', cardinality(statements)), 'ACCESS EXCLUSIVE',
-    (extract('epoch' from got - asked) * 1000)::numeric, (extract('epoch' from clock_timestamp() - got) * 1000)::numeric);
+  perform tenantry_private.log_locked(target, from_state, to_state, statements, held, waited, got);
 end
 $$;
 
@@ -87,9 +111,7 @@ begin
   declaration := tenantry_private.declaration_of(target, rollout.owner_column, rollout.owner_kind, null,
     case when rollout.options ? 'unchecked_references' then array(select jsonb_array_elements_text(rollout.options -> 'unchecked_references'))::name[] end,
     rollout.options -> 'shared_by', rollout.options ->> 'public_when', (rollout.options ->> 'actor_column')::name, (rollout.options ->> 'reach')::boolean);
-  declaration.before := coalesce(declaration.before, jsonb_build_object(
-    'row_security', rollout.before -> 'row_security', 'force_row_security', rollout.before -> 'force_row_security', 'owner_nullable', rollout.before -> 'owner_nullable',
-    'owner_added', rollout.before -> 'owner_added', 'owner_default', rollout.before -> 'owner_default'));
+  declaration.before := coalesce(declaration.before, rollout.before - array['indexes', 'policies', 'privileges']);
   return declaration;
 end
 $$;
@@ -143,9 +165,9 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   rollout    constant tenantry_private.rollouts := tenantry_private.require_rollout(target);
-  statements text[] := '{}';
+  statements text[];
 begin
-  statements := statements || format('drop trigger if exists tenantry_rollout_fill on %s', target) || format('alter table %s drop column if exists tenantry_source', target);
+  statements := tenantry_private.filling_drops(target) || format('alter table %s drop column if exists tenantry_source', target);
   if (rollout.before ->> 'owner_added')::boolean then
     statements := statements || format('alter table %s drop column if exists %I', target, rollout.owner_column);
   end if;
@@ -153,7 +175,6 @@ begin
     statements := statements || format('alter table %s force row level security', target);
   end if;
   perform tenantry_private.carry_under_lock(target, 'prepared', 'planned', statements);
-  perform tenantry_private.drop_filling(target);
   perform tenantry_private.unquarantine(target, null);
   perform tenantry_private.change_rollout(target, jsonb_build_object('state', 'planned', 'after', null, 'done', 0, 'filled', 0, 'counts', null));
 end
@@ -207,7 +228,7 @@ begin
     end if;
     began := clock_timestamp();
     execute missing;
-    perform tenantry_private.log_step(target, 'prepared', 'backfilled', missing, 'SHARE', null, (extract('epoch' from clock_timestamp() - began) * 1000)::numeric);
+    perform tenantry_private.log_step(target, 'prepared', 'backfilled', missing, 'SHARE', null, tenantry_private.milliseconds_since(began));
   end loop;
 end
 $$;
@@ -295,19 +316,17 @@ declare
   rollout constant tenantry_private.rollouts := tenantry_private.require_rollout(target);
   undone  text[];
   was     record;
-  item    record;
 begin
   perform tenantry_private.change_rollout(target, '{"state": "backfilled"}');
   undone := array(select u.statement from tenantry.unprotect(target, dry_run => true) u);
   -- What the application had, as it was.
   for was in
     select p.value ->> 'policy' as policy, p.value ->> 'command' as command, (p.value ->> 'permissive')::boolean as permissive,
-           (select string_agg(case when r = 'public' then r else quote_ident(r) end, ', ') from jsonb_array_elements_text(p.value -> 'roles') r) as roles, p.value ->> 'using' as using_text, p.value ->> 'check' as check_text
+           array(select r from jsonb_array_elements_text(p.value -> 'roles') r)::name[] as roles, p.value ->> 'using' as using_text, p.value ->> 'check' as check_text
       from jsonb_array_elements(rollout.before -> 'policies') p
      where not exists (select from pg_catalog.pg_policy o where o.polrelid = target and o.polname = p.value ->> 'policy')
   loop
-    undone := undone || format('create policy %I on %s as %s for %s to %s%s%s', was.policy, target, case when was.permissive then 'permissive' else 'restrictive' end, was.command, was.roles,
-      ' using (' || was.using_text || ')', ' with check (' || was.check_text || ')');
+    undone := undone || tenantry_private.policy_statement(target, was.policy, was.permissive, was.command, was.roles, was.using_text, was.check_text);
   end loop;
   for was in
     select case when p.value ->> 0 = '' then 'public' else quote_ident(p.value ->> 0) end as grantee, lower(p.value ->> 1) as privilege, (p.value ->> 2)::boolean as grantable
@@ -319,9 +338,6 @@ begin
   if rollout.before ->> 'owner_default' is not null then
     undone := undone || format('alter table %s alter column %I set default %s', target, rollout.owner_column, rollout.before ->> 'owner_default');
   end if;
-  undone := array(select u from unnest(undone) with ordinality as s (u, position)
-                   where u not like 'grant %' or not exists (
-                         select from unnest(undone) with ordinality as o (u, position) where o.u = s.u and o.position < s.position) order by s.position);
   perform tenantry_private.carry_under_lock(target, 'transitional', 'backfilled', undone);
   perform tenantry_private.forget_table(target);
 end
@@ -339,15 +355,34 @@ return ('tenantry_owned_' || (tenantry_private.rollout(target)).tag)::name;
 
 comment on function tenantry_private.owner_check(regclass) is 'The name of the check that rows have owners.';
 
+create function tenantry_private.is_closing(target regclass)
+returns boolean
+language sql stable
+set search_path = pg_catalog, pg_temp
+return exists (select from pg_catalog.pg_constraint c where c.conrelid = target and c.conname = tenantry_private.owner_check(target));
+
+comment on function tenantry_private.is_closing(regclass) is 'Whether the check that stands for NOT NULL is there still.';
+
+create function tenantry_private.must_have_owners(target regclass)
+returns boolean
+language sql stable
+set search_path = pg_catalog, pg_temp
+return exists (
+  select
+    from pg_catalog.pg_attribute a
+   where a.attrelid = target and a.attname = (tenantry_private.rollout(target)).owner_column and a.attnotnull);
+
+comment on function tenantry_private.must_have_owners(regclass) is 'Whether the owner column of a rollout is NOT NULL.';
+
 create function tenantry_private.close_rollout(target regclass)
 returns void
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  rollout    constant tenantry_private.rollouts := tenantry_private.require_rollout(target);
   statements text[];
 begin
+  perform tenantry_private.require_rollout(target);
   perform tenantry_private.change_rollout(target, '{"state": "strict"}');
   select p.statements into statements from tenantry_private.plan_everything(target) p;
   perform tenantry_private.carry_under_lock(target, 'verified', 'strict',
@@ -367,8 +402,7 @@ declare
   statements text[];
 begin
   statements := array(select p.statement from tenantry_private.plan_row_security(target) p);
-  if not tenantry_private.is_closing(target)
-     and not exists (select from pg_catalog.pg_attribute a where a.attrelid = target and a.attname = rollout.owner_column and a.attnotnull) then
+  if not tenantry_private.is_closing(target) and not tenantry_private.must_have_owners(target) then
     statements := statements || format('alter table %s add constraint %I check (%I is not null) not valid', target, tenantry_private.owner_check(target), rollout.owner_column);
   end if;
   perform tenantry_private.carry_under_lock(target, 'verified', 'strict', statements);
@@ -387,7 +421,7 @@ declare
 begin
   execute format('alter table %s validate constraint %I', target, tenantry_private.owner_check(target));
   perform tenantry_private.log_step(target, 'verified', 'strict', format('alter table %s validate constraint %I', target, tenantry_private.owner_check(target)), 'SHARE UPDATE EXCLUSIVE', null,
-    (extract('epoch' from clock_timestamp() - began) * 1000)::numeric);
+    tenantry_private.milliseconds_since(began));
   return true;
 exception
   when check_violation then
@@ -407,7 +441,7 @@ as $$
 declare
   rollout constant tenantry_private.rollouts := tenantry_private.require_rollout(target);
 begin
-  if not exists (select from pg_catalog.pg_constraint c where c.conrelid = target and c.conname = tenantry_private.owner_check(target)) then
+  if not tenantry_private.is_closing(target) then
     return;
   end if;
   perform tenantry_private.carry_under_lock(target, 'verified', 'strict', array[
@@ -447,7 +481,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   rollout    constant tenantry_private.rollouts := tenantry_private.require_rollout(target);
-  statements text[] := '{}';
+  statements text[];
 begin
   -- The trigger that fills owners works as the table's owner.
   statements := array(select format('alter table %s no force row level security', t.relation)
@@ -455,8 +489,7 @@ begin
   if tenantry_private.is_closing(target) then
     statements := statements || format('alter table %s drop constraint %I', target, tenantry_private.owner_check(target));
   end if;
-  if (rollout.before ->> 'owner_nullable')::boolean
-     and exists (select from pg_catalog.pg_attribute a where a.attrelid = target and a.attname = rollout.owner_column and a.attnotnull) then
+  if (rollout.before ->> 'owner_nullable')::boolean and tenantry_private.must_have_owners(target) then
     statements := statements || format('alter table %s alter column %I drop not null', target, rollout.owner_column);
   end if;
   perform tenantry_private.carry_under_lock(target, 'strict', 'verified', statements);

@@ -128,9 +128,8 @@ exception
   when undefined_column then
     get stacked diagnostics missing = message_text;
     raise exception 'signals of % read what is not there yet: %', target, missing
-      using errcode = 'TN012', hint = coalesce('Prepare their parents first: ' || (
-        select string_agg(format('call tenantry.rollout_to(%L, ''prepared'');', r.relation), ' ' order by r.relation::text)
-          from tenantry.rollout_status r where r.relation <> target and r.state = 'planned'), 'Change the signal, or bring the column back.');
+      using errcode = 'TN012', hint = coalesce('Prepare their parents first: ' || tenantry_private.calls_to(array(
+        select r.relation from tenantry.rollout_status r where r.relation <> target and r.state = 'planned' order by r.relation::text), 'prepared'), 'Change the signal, or bring the column back.');
 end
 $$;
 

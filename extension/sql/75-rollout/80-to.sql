@@ -1,5 +1,13 @@
 -- The way through the states, one after the other, each in transactions of its own.
 
+create function tenantry_private.rollout_states()
+returns text[]
+language sql immutable
+set search_path = pg_catalog, pg_temp
+return array['planned', 'prepared', 'backfilled', 'transitional', 'verified', 'strict'];
+
+comment on function tenantry_private.rollout_states() is 'The states of a rollout, in their order.';
+
 create function tenantry_private.require_state(target regclass, to_state text, batch_size integer)
 returns void
 language plpgsql stable
@@ -8,8 +16,8 @@ as $$
 begin
   perform tenantry_private.require_rollout(target);
   perform tenantry_private.require_runner(target);
-  if to_state is null or to_state not in ('planned', 'prepared', 'backfilled', 'transitional', 'verified', 'strict') then
-    perform tenantry_private.refuse(format('there is no state %s', coalesce(quote_literal(to_state), 'null')), 'States: planned, prepared, backfilled, transitional, verified, strict.');
+  if to_state is null or to_state <> all (tenantry_private.rollout_states()) then
+    perform tenantry_private.refuse(format('there is no state %s', coalesce(quote_literal(to_state), 'null')), format('States: %s.', array_to_string(tenantry_private.rollout_states(), ', ')));
   end if;
   if batch_size is null or batch_size not between 1 and 50000 then
     perform tenantry_private.refuse('a batch begins with between 1 and 50000 rows', 'The default is 5000; it is adapted to a third of a second.');
@@ -42,18 +50,18 @@ language plpgsql stable
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  behind text;
+  behind regclass[];
 begin
-  select string_agg(r.relation::text, ', ' order by r.relation::text)
+  select array_agg(r.relation order by r.relation::text)
     into behind
     from tenantry.rollout_status r
     join tenantry_private.rollout_readers() d on d.source = r.relation
    where d.reader = target and d.takes_owners and r.state in ('planned', 'prepared')
      -- where every row has an owner there is nothing to wait for
-     and not exists (select from pg_catalog.pg_attribute a where a.attrelid = r.relation and a.attname = r.owner_column and a.attnotnull);
+     and not tenantry_private.must_have_owners(r.relation);
   if behind is not null then
-    perform tenantry_private.refuse(format('%s takes owners from %s, which has not been backfilled', target, behind),
-      format('Parents first: %s', (select string_agg(format('call tenantry.rollout_to(%L, ''backfilled'');', b), ' ') from unnest(string_to_array(behind, ', ')) b)));
+    perform tenantry_private.refuse(format('%s takes owners from %s, which has not been backfilled', target, array_to_string(behind, ', ')),
+      format('Parents first: %s', tenantry_private.calls_to(behind, 'backfilled')));
   end if;
 end
 $$;
@@ -68,7 +76,7 @@ language plpgsql stable
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  reading text;
+  reading regclass[];
 begin
   with recursive readers as materialized (
     select d.reader, d.source from tenantry_private.rollout_readers() d),
@@ -76,15 +84,15 @@ begin
     select d.source from readers d where d.reader = target
     union
     select d.source from sources o join readers d on d.reader = o.relation)
-  select string_agg(r.relation::text, ', ' order by r.relation::text)
+  select array_agg(r.relation order by r.relation::text)
     into reading
     from tenantry.rollout_status r
     join readers d on d.reader = r.relation
    where d.source = target
      and (r.state in ('prepared', 'backfilled', 'transitional') or r.state = 'verified' and r.relation not in (select o.relation from sources o));
   if reading is not null then
-    perform tenantry_private.refuse(format('signals of %s read %s and would find it closed', reading, target),
-      format('Children first: %s', (select string_agg(format('call tenantry.rollout_to(%L, ''strict'');', b), ' ') from unnest(string_to_array(reading, ', ')) b)));
+    perform tenantry_private.refuse(format('signals of %s read %s and would find it closed', array_to_string(reading, ', '), target),
+      format('Children first: %s', tenantry_private.calls_to(reading, 'strict')));
   end if;
 end
 $$;
@@ -261,7 +269,7 @@ create procedure tenantry.rollout_to(target regclass, state text, batch_size int
 language plpgsql
 as $$
 declare
-  states  constant text[] := array['planned', 'prepared', 'backfilled', 'transitional', 'verified', 'strict'];
+  states  constant text[] := tenantry_private.rollout_states();
   current text;
   step_to text;
 begin
@@ -296,11 +304,3 @@ $$;
 
 comment on procedure tenantry.rollout_to(regclass, text, integer) is
   'Takes a table to a state, forth or back, one state after the other, each in short transactions. state: planned, prepared (columns, and a trigger for rows written meanwhile), backfilled (owners, in batches; index), transitional (isolated, but for its legacy roles), verified (the rows add up), strict. batch_size: rows in the first batch, default 5000; adapted to a third of a second. Interrupted, it goes on where it was. One runner at a time. Run as the table''s owner. Errors: 42501, 55P03, TN011, TN012 (the step is refused).';
-
-create function tenantry_private.is_closing(target regclass)
-returns boolean
-language sql stable
-set search_path = pg_catalog, pg_temp
-return exists (select from pg_catalog.pg_constraint c where c.conrelid = target and c.conname = tenantry_private.owner_check(target));
-
-comment on function tenantry_private.is_closing(regclass) is 'Whether the check that stands for NOT NULL is there still.';
