@@ -1,8 +1,8 @@
 import { Command, Option } from 'commander'
 import { counted } from '../../survey/index.js'
-import { connectionHelp, withConnection } from '../connect.js'
+import { asAdmin } from '../admin.js'
+import { connectionHelp } from '../connect.js'
 import { CliError } from '../errors.js'
-import { requireAdmin } from '../installed.js'
 import type { Io } from '../io.js'
 import { table } from '../table.js'
 import { readBaseline, withoutKnown, writeBaseline } from './baseline.js'
@@ -50,8 +50,7 @@ Examples:
   tenantry check --baseline tenantry-baseline.json --format sarif > tenantry.sarif`,
     )
     .action((options: CheckOptions) =>
-      withConnection(io, options, async (client) => {
-        await requireAdmin(client)
+      asAdmin(io, options, async (client) => {
         const known = options.baseline === undefined ? [] : await readBaseline(options.baseline)
         const { rows } = await client.query<Finding>(
           'select severity, code, object, problem, fix from tenantry.check($1)',

@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
+import { asAdmin } from '../admin.js'
 import type { Io } from '../io.js'
-import { asAdmin, command, type KeyOptions } from './command.js'
+import { command, type KeyOptions } from './command.js'
 import { shareOf } from './secret.js'
 
 /** `tenantry keys finish-rotation`: the end of the old master key. */

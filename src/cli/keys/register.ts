@@ -1,7 +1,8 @@
 import type { Command } from 'commander'
+import { asAdmin } from '../admin.js'
 import { deriveSigningKey } from '../../credential.js'
 import type { Io } from '../io.js'
-import { asAdmin, command, type KeyOptions } from './command.js'
+import { command, type KeyOptions } from './command.js'
 import { secretOf } from './secret.js'
 
 /** `tenantry keys register`: a key that issues credentials. */

@@ -1,7 +1,8 @@
 import type { Command } from 'commander'
 import type pg from 'pg'
+import { asAdmin } from '../admin.js'
 import type { Io } from '../io.js'
-import { asAdmin, command, type KeyOptions } from './command.js'
+import { command, type KeyOptions } from './command.js'
 import { shareOf } from './secret.js'
 import { watched } from './watched.js'
 

@@ -1,7 +1,8 @@
 import type { Command } from 'commander'
+import { asAdmin } from '../admin.js'
 import type { Io } from '../io.js'
 import { table } from '../table.js'
-import { asAdmin, command, type KeyOptions } from './command.js'
+import { command, type KeyOptions } from './command.js'
 
 interface MasterKey {
   readonly master_key: string

@@ -1,8 +1,5 @@
 import { Command, InvalidArgumentError } from 'commander'
-import type pg from 'pg'
-import { connectionHelp, withConnection } from '../connect.js'
-import { requireAdmin } from '../installed.js'
-import type { Io } from '../io.js'
+import { connectionHelp } from '../connect.js'
 
 /** What every command of `tenantry rollout` may be given. */
 export interface RolloutOptions {
@@ -16,18 +13,6 @@ export function command(name: string, description: string): Command {
     .description(description)
     .option('--url <url>', connectionHelp)
     .option('--json', 'print JSON')
-}
-
-/** Work on a connection of an admin. */
-export function asAdmin(
-  io: Io,
-  options: RolloutOptions,
-  work: (client: pg.Client) => Promise<void>,
-): Promise<void> {
-  return withConnection(io, options, async (client) => {
-    await requireAdmin(client)
-    await work(client)
-  })
 }
 
 /** One JSON document. */

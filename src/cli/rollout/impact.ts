@@ -1,8 +1,9 @@
 import type { Command } from 'commander'
 import type pg from 'pg'
+import { asAdmin } from '../admin.js'
 import type { Io } from '../io.js'
 import { table } from '../table.js'
-import { asAdmin, command, json, positive, type RolloutOptions } from './command.js'
+import { command, json, positive, type RolloutOptions } from './command.js'
 import { inOrder } from './states.js'
 import { rolloutsOf } from './tables.js'
 

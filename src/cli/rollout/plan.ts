@@ -1,9 +1,10 @@
 import type { Command } from 'commander'
 import type pg from 'pg'
+import { asAdmin } from '../admin.js'
 import { isServerError } from '../../errors.js'
 import type { Io } from '../io.js'
 import { table } from '../table.js'
-import { asAdmin, command, json, type RolloutOptions } from './command.js'
+import { command, json, type RolloutOptions } from './command.js'
 import { inOrder, type Rollout, type State } from './states.js'
 import { rolloutsOf } from './tables.js'
 

@@ -1,7 +1,8 @@
 import type { Command } from 'commander'
+import { asAdmin } from '../admin.js'
 import type { Io } from '../io.js'
 import { table } from '../table.js'
-import { asAdmin, command, json, positive, type RolloutOptions } from './command.js'
+import { command, json, positive, type RolloutOptions } from './command.js'
 import { rolloutsOf } from './tables.js'
 
 interface Candidate {

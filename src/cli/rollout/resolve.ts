@@ -1,6 +1,7 @@
 import { Option, type Command } from 'commander'
+import { asAdmin } from '../admin.js'
 import type { Io } from '../io.js'
-import { asAdmin, command, json, type RolloutOptions } from './command.js'
+import { command, json, type RolloutOptions } from './command.js'
 
 interface ResolveOptions extends RolloutOptions {
   readonly owner?: string

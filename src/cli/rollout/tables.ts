@@ -2,25 +2,12 @@ import type pg from 'pg'
 import { CliError } from '../errors.js'
 import type { Rollout } from './states.js'
 
-// Signals name tables with their schemas, whatever the search path of a session is.
 const declared = `
-  with named as (
-    select r.relation, r.relation::text as "table", r.state, r.relation::oid as oid,
-           pg_catalog.format('%I.%I', n.nspname, c.relname) as full_name
-      from tenantry.rollout_status r
-      join pg_catalog.pg_class c on c.oid = r.relation
-      join pg_catalog.pg_namespace n on n.oid = c.relnamespace)
-  select t."table", t.state,
-         array(select p."table"
-                 from named p
-                where p.oid <> t.oid
-                  and exists (select from tenantry.rollout_signals s
-                               where s.relation = t.relation
-                                 and s.query ~* ('\\m(join|from) '
-                                     || pg_catalog.regexp_replace(p.full_name, '([.*+?^$(){}|\\[\\]\\\\])', '\\\\\\1', 'g') || '(\\s|\\)|$)'))) as reads
-    from named t
+  select t.relation::text as "table", t.state,
+         array(select d.source::text from tenantry_private.rollout_readers() d where d.reader = t.relation order by 1) as reads
+    from tenantry.rollout_status t
    where $1::text[] is null or t.relation = any ($1::text[]::pg_catalog.regclass[])
-   order by t."table"`
+   order by 1`
 
 /**
  * The declared rollouts, or those of some tables.
