@@ -6,6 +6,7 @@ import {
   carol,
   dave,
   frank,
+  joining as insert,
   ofBob,
   posts,
   roomOfAlice,
@@ -21,8 +22,6 @@ describe('getting into a room', () => {
     at = await roomTown()
   })
   afterAll(() => at.drop())
-
-  const insert = `insert into town.members (owner_id, room_id, member_id, role) values ($1, $2, $3, $4)`
 
   /** Makes somebody a member as an admin would, does something, and takes them out again. */
   async function joined<T>(who: string, role: string, work: () => Promise<T>): Promise<T> {

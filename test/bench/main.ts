@@ -4,12 +4,12 @@ import { SingleBar } from 'cli-progress'
 import { Argument, Command, Option } from 'commander'
 import { sizes, type SizeName } from '../fixtures/elizaos/generator.js'
 import { repositoryRoot } from '../support/repository.js'
-import { startServer, type Major } from '../support/servers.js'
+import { startServer, type Major, type TestServer } from '../support/servers.js'
 import { measureCalls } from './calls.js'
 import { delayed } from './delay.js'
 import { prepare, type Bench } from './prepare.js'
-import { measureReach, type ReachFigures, reportReach } from './reach.js'
-import { prepareReach } from './reach-stage.js'
+import { measureReach, reportReach } from './reach.js'
+import { prepareReach, type ReachBench } from './reach-stage.js'
 import {
   reportCalls,
   reportStatements,
@@ -18,8 +18,8 @@ import {
   writeResults,
 } from './report.js'
 import { type Measured, reportSecrets } from './secrets-report.js'
-import { prepareSecrets } from './secrets-stage.js'
-import { measureSecrets, type SecretFigures } from './secrets.js'
+import { prepareSecrets, type SecretBench } from './secrets-stage.js'
+import { measureSecrets } from './secrets.js'
 import { measureStatements } from './statements.js'
 
 // Prints what it measured, whatever it is, and ends with 0 when it could measure.
@@ -66,8 +66,14 @@ const along = (what: string) => {
 
 const all = what === undefined
 if (all || what === 'isolation') await isolation()
-if (all || what === 'secrets') await secrets()
-if (all || what === 'reach') await reach()
+if (all || what === 'secrets') {
+  const measure = (stage: SecretBench) => measureSecrets(stage, options.rounds, told)
+  await onBoth('secrets', prepareSecrets, measure, reportSecrets)
+}
+if (all || what === 'reach') {
+  const measure = (stage: ReachBench) => measureReach(stage, options.rounds / 3, told)
+  await onBoth('reach', prepareReach, measure, reportReach)
+}
 
 async function isolation(): Promise<void> {
   let bench: Bench | undefined
@@ -99,9 +105,7 @@ async function isolation(): Promise<void> {
     )
 
     const rounds = { few: options.rounds, many: Math.max(10, Math.ceil(options.rounds / 100)) }
-    const statements = await measureStatements(bench, rounds, (name) =>
-      console.log(`measuring ${name}`),
-    )
+    const statements = await measureStatements(bench, rounds, told)
     verdicts.push(...reportStatements(statements))
     reportVerdicts(verdicts)
     writeResults(
@@ -129,19 +133,23 @@ async function isolation(): Promise<void> {
   }
 }
 
-async function secrets(): Promise<void> {
+/** Measures on 15 and on 18, one after the other, and keeps what was measured. */
+async function onBoth<Stage extends { end(): Promise<void> }, Figures>(
+  name: string,
+  prepareStage: (server: TestServer) => Promise<Stage>,
+  measure: (stage: Stage) => Promise<Figures>,
+  report: (major: Measured, figures: Figures) => Verdict[],
+): Promise<void> {
   const verdicts: Verdict[] = []
-  const figures: Partial<Record<Measured, SecretFigures>> = {}
+  const figures: Partial<Record<Measured, Figures>> = {}
   for (const major of [15, 18] as const) {
     const server = await startServer({ major, onProgress: console.log })
     try {
-      const stage = await prepareSecrets(server)
+      const stage = await prepareStage(server)
       try {
-        const measured = await measureSecrets(stage, options.rounds, (step) =>
-          console.log(`measuring ${step}`),
-        )
+        const measured = await measure(stage)
         figures[major] = measured
-        verdicts.push(...reportSecrets(major, measured))
+        verdicts.push(...report(major, measured))
       } finally {
         await stage.end()
       }
@@ -150,7 +158,7 @@ async function secrets(): Promise<void> {
     }
   }
   reportVerdicts(verdicts)
-  writeResults(join(repositoryRoot, 'test', 'bench', 'results', 'secrets.json'), {
+  writeResults(join(repositoryRoot, 'test', 'bench', 'results', `${name}.json`), {
     measuredAt: new Date().toISOString(),
     machine: { cpus: cpus().length, model: cpus()[0]?.model },
     options,
@@ -159,32 +167,6 @@ async function secrets(): Promise<void> {
   })
 }
 
-async function reach(): Promise<void> {
-  const verdicts: Verdict[] = []
-  const figures: Record<number, ReachFigures[]> = {}
-  for (const major of [15, 18] as const) {
-    const server = await startServer({ major, onProgress: console.log })
-    try {
-      const stage = await prepareReach(server)
-      try {
-        const measured = await measureReach(stage, options.rounds / 3, (step) =>
-          console.log(`measuring ${step}`),
-        )
-        figures[major] = measured
-        verdicts.push(...reportReach(major, measured))
-      } finally {
-        await stage.end()
-      }
-    } finally {
-      await server.stop()
-    }
-  }
-  reportVerdicts(verdicts)
-  writeResults(join(repositoryRoot, 'test', 'bench', 'results', 'reach.json'), {
-    measuredAt: new Date().toISOString(),
-    machine: { cpus: cpus().length, model: cpus()[0]?.model },
-    options,
-    figures,
-    verdicts,
-  })
+function told(step: string): void {
+  console.log(`measuring ${step}`)
 }

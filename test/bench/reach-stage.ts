@@ -1,9 +1,7 @@
-import { randomBytes } from 'node:crypto'
-import pg from 'pg'
-import { deriveSigningKey, mintCredential } from '../../src/credential.js'
-import { identity } from '../../src/index.js'
-import { databaseOn, type TestDatabase } from '../support/database/clone.js'
+import type pg from 'pg'
+import type { TestDatabase } from '../support/database/clone.js'
 import type { TestServer } from '../support/servers.js'
+import { prepared } from './stage.js'
 
 /** People who are members of ever more rooms, and what was said in them. */
 export interface ReachBench {
@@ -59,40 +57,15 @@ const declarations = `
   select tenantry.protect('rooms', owner_column => 'owner_id', owner_kind => 'user');
   select tenantry.protect('memories', owner_column => 'owner_id', owner_kind => 'user', shared_by => '{"room_id": "room"}')`
 
-export async function prepareReach(server: TestServer): Promise<ReachBench> {
-  const db = await databaseOn(server)
-  try {
-    return await fill(db)
-  } catch (error) {
-    await db.drop()
-    throw error
-  }
-}
-
-async function fill(db: TestDatabase): Promise<ReachBench> {
-  const key = deriveSigningKey(randomBytes(32).toString('base64url'))
-  const appRole = await db.role('app', { allow: 'user' })
-  const ownerRole = await db.role('owner', { allow: 'admin', ordinary: false })
-  const adminRole = await db.role('dba', { attributes: 'superuser', ordinary: false })
-  const [app, tableOwner, admin] = await Promise.all([
-    appRole.connect(),
-    ownerRole.connect(),
-    adminRole.connect(),
-  ])
-  await admin.query(`grant create on schema public to ${pg.escapeIdentifier(ownerRole.name)}`)
-  await admin.query('select tenantry.register_issuer($1, $2)', [key.keyId, key.key])
-  await tableOwner.query(tables)
-  await tableOwner.query(declarations)
-  await admin.query('vacuum analyze')
-  const enter = async (rooms: number): Promise<void> => {
-    const me = identity('user')(memberOf(rooms))
-    const credential = mintCredential(
-      key,
-      { principal: me, actor: me },
-      { audience: db.name, expiresAt: Math.floor(Date.now() / 1000) + 3600 },
-    )
-    await app.query('begin')
-    await app.query('select tenantry.enter($1)', [credential])
-  }
-  return { db, app, admin, enter, end: () => db.drop() }
+export function prepareReach(server: TestServer): Promise<ReachBench> {
+  return prepared(server, async ({ db, app, tableOwner, admin, credential }) => {
+    await tableOwner.query(tables)
+    await tableOwner.query(declarations)
+    await admin.query('vacuum analyze')
+    const enter = async (rooms: number): Promise<void> => {
+      await app.query('begin')
+      await app.query('select tenantry.enter($1)', [credential(memberOf(rooms))])
+    }
+    return { db, app, admin, enter, end: () => db.drop() }
+  })
 }

@@ -1,9 +1,8 @@
 import { randomBytes } from 'node:crypto'
-import pg from 'pg'
-import { deriveSigningKey, mintCredential } from '../../src/credential.js'
-import { identity } from '../../src/index.js'
-import { databaseOn, type TestDatabase } from '../support/database/clone.js'
+import type pg from 'pg'
+import type { TestDatabase } from '../support/database/clone.js'
 import type { TestServer } from '../support/servers.js'
+import { prepared } from './stage.js'
 
 /** A database with secrets, and everybody who measures in it. */
 export interface SecretBench {
@@ -53,48 +52,22 @@ const values = (table: string) => `
   insert into ${table} (token, email)
   select 'sk-live-' || md5(n::text), 'person' || n || '@example.org' from generate_series(1, ${counts.vault}) n`
 
-export async function prepareSecrets(server: TestServer): Promise<SecretBench> {
-  const db = await databaseOn(server)
-  try {
-    return await fill(db)
-  } catch (error) {
-    await db.drop()
-    throw error
-  }
-}
+export function prepareSecrets(server: TestServer): Promise<SecretBench> {
+  return prepared(server, async ({ db, app, tableOwner, admin, credential }) => {
+    const share = randomBytes(32)
+    await admin.query('select tenantry.create_master_key($1)', [share])
+    await tableOwner.query(tables)
+    await tableOwner.query(declarations)
 
-async function fill(db: TestDatabase): Promise<SecretBench> {
-  const share = randomBytes(32)
-  const key = deriveSigningKey(randomBytes(32).toString('base64url'))
-  const appRole = await db.role('app', { allow: 'user' })
-  const ownerRole = await db.role('owner', { allow: 'admin', ordinary: false })
-  const adminRole = await db.role('dba', { attributes: 'superuser', ordinary: false })
-  const [app, tableOwner, admin] = await Promise.all([
-    appRole.connect(),
-    ownerRole.connect(),
-    adminRole.connect(),
-  ])
-
-  await admin.query(`grant create on schema public to ${pg.escapeIdentifier(ownerRole.name)}`)
-  await admin.query('select tenantry.register_issuer($1, $2)', [key.keyId, key.key])
-  await admin.query('select tenantry.create_master_key($1)', [share])
-  await tableOwner.query(tables)
-  await tableOwner.query(declarations)
-
-  const me = identity('user')(owner)
-  const enter = async (): Promise<void> => {
-    const credential = mintCredential(
-      key,
-      { principal: me, actor: me },
-      { audience: db.name, expiresAt: Math.floor(Date.now() / 1000) + 3600 },
-    )
-    await app.query('begin')
-    await app.query('select tenantry.enter($1, $2)', [credential, share])
-  }
-  await enter()
-  await app.query(values('vault'))
-  await app.query(values('plain'))
-  await app.query('commit')
-  await admin.query('vacuum analyze')
-  return { db, share, admin, app, enter, end: () => db.drop() }
+    const enter = async (): Promise<void> => {
+      await app.query('begin')
+      await app.query('select tenantry.enter($1, $2)', [credential(owner), share])
+    }
+    await enter()
+    await app.query(values('vault'))
+    await app.query(values('plain'))
+    await app.query('commit')
+    await admin.query('vacuum analyze')
+    return { db, share, admin, app, enter, end: () => db.drop() }
+  })
 }

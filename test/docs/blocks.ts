@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { expect } from 'vitest'
 
 /** A fenced block of a Markdown file. */
 export interface Block {
@@ -7,6 +8,13 @@ export interface Block {
   readonly run: string | undefined
   readonly text: string
   readonly line: number
+}
+
+/** The statements of the one block that somebody runs; procedures commit, so each is a message of its own. */
+export function statementsOf(blocks: readonly Block[], who: string): string[] {
+  const found = blocks.filter((block) => block.run === who)
+  expect(found).toHaveLength(1)
+  return found[0]!.text.split(/;\s*\n/).filter(Boolean)
 }
 
 /** The fenced blocks of a Markdown file, in order. */

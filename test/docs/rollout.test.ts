@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { stage, type Stage } from '../extension/support/stage.js'
 import { repositoryRoot } from '../support/repository.js'
-import { blocksOf } from './blocks.js'
+import { blocksOf, statementsOf } from './blocks.js'
 
 // Every SQL block of extension/doc/rollout.md is run, in order, as the tables' owner.
 
@@ -14,12 +14,10 @@ const blocks = blocksOf(join(repositoryRoot, 'extension', 'doc', 'rollout.md'))
 
 /** Runs a block; returns the rows of each of its statements. */
 async function run(who: string): Promise<unknown[][]> {
-  const found = blocks.filter((block) => block.run === who)
-  expect(found).toHaveLength(1)
   const results: unknown[][] = []
-  // Procedures commit, so each statement is a message of its own. The page calls a login of its own old_app.
-  for (const statement of found[0]!.text.replaceAll('old_app', legacy).split(/;\s*\n/)) {
-    if (statement) results.push((await on.setUp.query(statement)).rows as unknown[])
+  // The page calls a login of its own old_app.
+  for (const statement of statementsOf(blocks, who)) {
+    results.push((await on.setUp.query(statement.replaceAll('old_app', legacy))).rows as unknown[])
   }
   return results
 }

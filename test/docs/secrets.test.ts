@@ -2,18 +2,14 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { anna, annaId, secretStage, type SecretStage } from '../secrets/support/stage.js'
 import { repositoryRoot } from '../support/repository.js'
-import { blocksOf } from './blocks.js'
+import { blocksOf, statementsOf } from './blocks.js'
 
 // Every SQL block of extension/doc/secrets.md is run.
 
 let on: SecretStage
 const blocks = blocksOf(join(repositoryRoot, 'extension', 'doc', 'secrets.md'))
 const run = async (who: string) => {
-  const found = blocks.filter((block) => block.run === who)
-  expect(found).toHaveLength(1)
-  // Procedures commit, so each statement is a message of its own.
-  for (const statement of found[0]!.text.split(/;\s*\n/).filter(Boolean))
-    await on.setUp.query(statement)
+  for (const statement of statementsOf(blocks, who)) await on.setUp.query(statement)
 }
 
 beforeAll(async () => {

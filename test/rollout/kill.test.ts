@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
+import { type State, states } from '../../src/cli/rollout/states.js'
 import { elizaosTruth } from '../fixtures/elizaos/generator.js'
 import { random } from '../fixtures/elizaos/random.js'
 import type { TestDatabase, TestRole } from '../support/database.js'
@@ -16,7 +17,6 @@ import { before, declareElizaos, rollOut } from './support/elizaos.js'
 // The runner and the server are stopped at random moments of every step, forth and back; what is started again
 // must come to the same end. TENANTRY_SEED repeats a run's moments.
 
-const states = ['planned', 'prepared', 'backfilled', 'transitional', 'verified', 'strict']
 const steps = [...states.slice(1), ...[...states].reverse().slice(1)]
 const rounds = fullLength ? 5 : 1
 const seed = Number(process.env.TENANTRY_SEED ?? Date.now() % 1_000_000)
@@ -112,7 +112,7 @@ async function noRunner(): Promise<void> {
 }
 
 /** Every row once, as it was written, and with the owner that the truth knows or without one. */
-async function compare(state: string): Promise<void> {
+async function compare(state: State): Promise<void> {
   const filled = states.indexOf(state) >= states.indexOf('backfilled')
   const owned = state === 'planned' ? 'null' : `'user:' || owner_id`
   const { rows } = await db.admin.query<{ id: string; owner: string | null }>(

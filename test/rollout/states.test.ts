@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { tableSnapshot } from '../extension/support/table-snapshot.js'
-import { declare, library, states, type Library } from './support/library.js'
+import { states } from '../../src/cli/rollout/states.js'
+import { declare, library, type Library } from './support/library.js'
 
 // Each state is left and come back to, and the catalog is compared object by object.
 

@@ -204,10 +204,9 @@ describe('on the way', () => {
       runner.query(`call tenantry.encrypt_existing('letters', 'body', to_step => 'sealed')`),
     )
     await until(() =>
-      on.db.admin.query(
-        `select from pg_stat_activity where pid = $1 and wait_event = 'PgSleep'`,
-        [rows[0]!.pid],
-      ),
+      on.db.admin.query(`select from pg_stat_activity where pid = $1 and wait_event = 'PgSleep'`, [
+        rows[0]!.pid,
+      ]),
     )
     await on.db.admin.query('select pg_cancel_backend($1)', [rows[0]!.pid])
     expect((await ended).code).toBe('57014')

@@ -57,7 +57,7 @@ export const examples: readonly Graph[] = [
   graph([{ ...gift('org:0', 'user:0'), tables: ['notes'] } as Step]),
   // Who may delegate as a member, and was given besides what a member has not.
   graph([
-    { ...userOwnsOrg, role: 'admin' } as Step,
+    { ...userOwnsOrg, role: 'admin' },
     gift('org:0', 'user:0'),
     {
       ...gift('user:0', 'user:1'),

@@ -2,7 +2,7 @@ import type pg from 'pg'
 import { deriveKeyShare } from '../../../src/credential.js'
 import type { Entity } from '../../../src/identity.js'
 import { testDatabase } from '../../support/database.js'
-import { stage, type Stage } from '../../extension/support/stage.js'
+import { inTransaction, stage, type Stage } from '../../extension/support/stage.js'
 import { sharedAgentId } from '../../fixtures/elizaos/generator.js'
 import { elizaosTemplate } from '../../fixtures/elizaos/template.js'
 import { chainCredential, type Chain } from './stage.js'
@@ -55,19 +55,16 @@ export async function roomStage(): Promise<RoomStage> {
   const client = await on.app.connect()
   const within =
     (ending: 'commit' | 'rollback'): RoomStage['under'] =>
-    async (chain, work) => {
-      await client.query('begin')
-      let ended: string = 'rollback'
-      try {
-        const credential = chainCredential(on.db.name, chain)
-        await client.query('select tenantry.enter($1, $2)', [credential, share])
-        const result = await work(client)
-        ended = ending
-        return result
-      } finally {
-        await client.query(ended)
-      }
-    }
+    (chain, work) =>
+      inTransaction(
+        client,
+        async () => {
+          const credential = chainCredential(on.db.name, chain)
+          await client.query('select tenantry.enter($1, $2)', [credential, share])
+          return work(client)
+        },
+        ending,
+      )
   const under = within('commit')
   return {
     ...on,

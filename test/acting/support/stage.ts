@@ -96,23 +96,22 @@ export async function actingStage(given?: TestDatabase): Promise<ActingStage> {
   const client = await on.app.connect()
   const enter = (chain: Chain) =>
     client.query('select tenantry.enter($1)', [chainCredential(on.db.name, chain)])
-  const under: ActingStage['under'] = (chain, work) =>
-    inTransaction(client, async () => {
-      await enter(chain)
-      return work(client)
-    })
+  const within =
+    (ending: 'commit' | 'rollback'): ActingStage['under'] =>
+    (chain, work) =>
+      inTransaction(
+        client,
+        async () => {
+          await enter(chain)
+          return work(client)
+        },
+        ending,
+      )
+  const under = within('commit')
   return {
     ...on,
     under,
-    async trying(chain, work) {
-      await client.query('begin')
-      try {
-        await enter(chain)
-        return await work(client)
-      } finally {
-        await client.query('rollback')
-      }
-    },
+    trying: within('rollback'),
     async rows(chain, query, values = []) {
       const { rows } = await under(chain, (c) => c.query({ text: query, values, rowMode: 'array' }))
       return rows.map((row: unknown[]) => (row.length === 1 ? row[0] : row))

@@ -5,6 +5,7 @@ import {
   carol,
   dave,
   frank,
+  joining as join,
   ofBob,
   posts,
   roomOfBob,
@@ -16,7 +17,6 @@ type Probe = (at: RoomTown) => Promise<boolean>
 
 const onward = ['select', 'delegate']
 const notes = 'select id from reach.notes order by 1'
-const join = `insert into town.members (owner_id, room_id, member_id, role) values ($1, $2, $3, $4)`
 const refused = (code: string): boolean => code === '42501' || code === '23503'
 const same = (found: unknown, expected: unknown): boolean =>
   JSON.stringify(found) === JSON.stringify(expected)

@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { inTransaction } from '../../extension/support/stage.js'
 import { alice, bob, enter, ids, state, stateOf, type Town, town } from './town.js'
 
 const id = (end: string): string => `00000000-0000-4000-8000-${end.padStart(12, '0')}`
@@ -15,6 +16,9 @@ export const anonymous = 'anonymous:anonymous'
 export const posts = 'select id from reach.posts order by 1'
 /** What Bob's own posts are, on the own path and where they were given. */
 export const ofBob = 'select id from town.posts order by 1'
+
+/** Makes somebody a member of a room: the row's owner, the room, the member and the role. */
+export const joining = `insert into town.members (owner_id, room_id, member_id, role) values ($1, $2, $3, $4)`
 
 export interface RoomTown extends Town {
   /** A transaction under a chain, the principal first; rolled back. */
@@ -61,24 +65,19 @@ export async function roomTown(): Promise<RoomTown> {
 
 /** The same by a connection of one's own, such as one through a pooler. */
 export function withRooms(at: Town, client: pg.Client): RoomTown {
-  async function within<T>(
-    chain: readonly string[],
-    work: (client: pg.Client) => Promise<T>,
-    ending: string,
-  ): Promise<T> {
-    await client.query('begin')
-    let end = 'rollback'
-    try {
-      await enter(client, at.chained(chain))
-      const result = await work(client)
-      end = ending
-      return result
-    } finally {
-      await client.query(end)
-    }
-  }
-  const under: RoomTown['under'] = (chain, work) => within(chain, work, 'rollback')
-  const done: RoomTown['done'] = (chain, work) => within(chain, work, 'commit')
+  const within =
+    (ending: 'commit' | 'rollback'): RoomTown['under'] =>
+    (chain, work) =>
+      inTransaction(
+        client,
+        async () => {
+          await enter(client, at.chained(chain))
+          return work(client)
+        },
+        ending,
+      )
+  const under = within('rollback')
+  const done = within('commit')
   return {
     ...at,
     under,

@@ -1,20 +1,15 @@
 import type pg from 'pg'
+import type { Finding } from '../../../src/cli/check/finding.js'
 import { deriveSigningKey, mintCredential } from '../../../src/credential.js'
 import { identityOf, type Entity, type Identity } from '../../../src/identity.js'
 import { testDatabase, type TestDatabase, type TestRole } from '../../support/database.js'
+
+export type { Finding }
 
 export interface Planned {
   readonly step: number
   readonly statement: string
   readonly lock: string | null
-}
-
-export interface Finding {
-  readonly severity: 'critical' | 'warning' | 'info'
-  readonly code: string
-  readonly object: string
-  readonly problem: string
-  readonly fix: string
 }
 
 /**
@@ -92,11 +87,15 @@ export function credentialOf(audience: string, who: Identity): string {
   return mintCredential(deriveSigningKey(secret), who, { audience, expiresAt })
 }
 
-export async function inTransaction<T>(client: pg.Client, work: () => Promise<T>): Promise<T> {
+export async function inTransaction<T>(
+  client: pg.Client,
+  work: () => Promise<T>,
+  ending: 'commit' | 'rollback' = 'commit',
+): Promise<T> {
   await client.query('begin')
   try {
     const result = await work()
-    await client.query('commit')
+    await client.query(ending)
     return result
   } catch (error) {
     await client.query('rollback')

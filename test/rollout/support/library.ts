@@ -16,15 +16,6 @@ export interface Library extends Stage {
   stored<R extends pg.QueryResultRow>(query: string, values?: unknown[]): Promise<R[]>
 }
 
-export const states = [
-  'planned',
-  'prepared',
-  'backfilled',
-  'transitional',
-  'verified',
-  'strict',
-] as const
-
 /**
  * Shelves with a keeper; books on them, some with a donor, some on no shelf; a log without a key.
  * Of 40 books, 1 to 20 stand on Anna's shelf and 21 to 36 on Bert's; every fifth has a donor.

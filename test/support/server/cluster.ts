@@ -146,7 +146,7 @@ async function becomesReady(server: ChildProcess, data: string): Promise<boolean
 }
 
 /** What the server says of itself in line 8 of its pid file; `pg_ctl -w` reads the same. */
-function serverStatus(data: string): string {
+export function serverStatus(data: string): string {
   try {
     const lines = readFileSync(join(data, 'postmaster.pid'), 'utf8').split('\n')
     return lines[7]?.trim() ?? ''
@@ -155,7 +155,8 @@ function serverStatus(data: string): string {
   }
 }
 
-function identity(account: Account | null, folder: string) {
+/** As whom, where and with which environment a server runs. */
+export function identity(account: Account | null, folder: string) {
   return {
     cwd: folder,
     env: { PATH: process.env.PATH ?? '/usr/bin:/bin', LC_ALL: 'C', TZ: 'UTC' },

@@ -3,6 +3,7 @@ import { openSync, closeSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { serverAccount } from './account.js'
+import { identity, serverStatus } from './cluster.js'
 import type { TestServer } from './types.js'
 
 /**
@@ -20,17 +21,14 @@ export async function crash(server: TestServer): Promise<void> {
 
   process.kill(pid, 'SIGQUIT')
   await until(() => !isRunning(pid))
-  const account = serverAccount()
   const log = openSync(server.logFile, 'a')
   spawn(program, words, {
-    cwd: folder,
-    env: { PATH: process.env.PATH ?? '/usr/bin:/bin', LC_ALL: 'C', TZ: 'UTC' },
-    ...(account && { uid: account.uid, gid: account.gid }),
+    ...identity(serverAccount(), folder),
     detached: true,
     stdio: ['ignore', log, log],
   }).unref()
   closeSync(log)
-  await until(() => status(data) === 'ready')
+  await until(() => serverStatus(data) === 'ready')
 }
 
 function isRunning(pid: number): boolean {
@@ -39,15 +37,6 @@ function isRunning(pid: number): boolean {
     return true
   } catch {
     return false
-  }
-}
-
-function status(data: string): string {
-  try {
-    const lines = readFileSync(join(data, 'postmaster.pid'), 'utf8').split('\n')
-    return lines[7]?.trim() ?? ''
-  } catch {
-    return '' // not written yet
   }
 }
 
