@@ -42,6 +42,8 @@ create table tenantry_private.entities (
   check ((owner_kind is null) = (owner_id is null))
 );
 
+-- Whether an entity lives is asked for each of what somebody reaches: from the index alone.
+create index entities_living on tenantry_private.entities (kind, id) where gone_at is null;
 create index entities_owner on tenantry_private.entities (owner_kind, owner_id) include (kind, id) where gone_at is null and owner_id is not null;
 
 comment on table tenantry_private.entities is 'Every entity known. A deleted one stays as a tombstone (gone_at).';
