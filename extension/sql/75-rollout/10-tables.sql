@@ -13,7 +13,7 @@ create table tenantry_private.rollouts (
   options       jsonb       not null default '{}',
   before        jsonb,
   run           integer     not null default 0,
-  after         text[],
+  place         bigint[],
   done          bigint      not null default 0,
   filled        bigint      not null default 0,
   total         bigint,
@@ -38,7 +38,7 @@ comment on column tenantry_private.rollouts.budget is 'How many rows without an 
 comment on column tenantry_private.rollouts.options is 'What else protect() is told.';
 comment on column tenantry_private.rollouts.before is 'What the table was like: columns, row security, policies, privileges.';
 comment on column tenantry_private.rollouts.run is 'The number of the last backfill.';
-comment on column tenantry_private.rollouts.after is 'The key of the last row that the backfill has looked at; null before the first.';
+comment on column tenantry_private.rollouts.place is 'Where the backfill is: the first block of its range, and where it is within one, the block behind the range and how many more times it goes over it.';
 comment on column tenantry_private.rollouts.done is 'Rows that the backfill has looked at.';
 comment on column tenantry_private.rollouts.filled is 'Rows that it has given an owner.';
 comment on column tenantry_private.rollouts.total is 'Rows there were when it began.';

@@ -47,8 +47,8 @@ begin
   end if;
   next := jsonb_populate_record(next, change - array['relation', 'tag', 'declared_by', 'declared_at']);
   update tenantry_private.rollouts r
-     set (state, before, run, after, done, filled, total, finished, batch_size, began_at, brake, counts)
-       = (next.state, next.before, next.run, next.after, next.done, next.filled, next.total, next.finished, next.batch_size, next.began_at, next.brake, next.counts)
+     set (state, before, run, place, done, filled, total, finished, batch_size, began_at, brake, counts)
+       = (next.state, next.before, next.run, next.place, next.done, next.filled, next.total, next.finished, next.batch_size, next.began_at, next.brake, next.counts)
    where r.relation = target;
 end
 $$;

@@ -63,15 +63,16 @@ return (
 comment on function tenantry_private.key_texts(regclass) is 'The key of a row t as an array of texts, as the quarantine has it.';
 
 -- An array is looked up in an index also inside a signal that groups or joins.
-create function tenantry_private.among(target regclass, keys_query text)
+create function tenantry_private.among(target regclass, keys_query text, prefix text default 's.')
 returns text
 language sql stable
 set search_path = pg_catalog, pg_temp
 return (
-  select format(case when cardinality(k.columns) = 1 then 's.k1 = any (array(%2$s))' else '(%1$s) in (%2$s)' end, tenantry_private.key_aliases(target, 's.'), keys_query)
+  select format(case when cardinality(k.columns) = 1 then '%1$s = any (array(%2$s))' else '(%1$s) in (%2$s)' end,
+           case when prefix = 's.' then tenantry_private.key_aliases(target, prefix) else tenantry_private.key_names(target, prefix) end, keys_query)
     from tenantry_private.rollout_key(target) k);
 
-comment on function tenantry_private.among(regclass, text) is 'A condition that a signal''s row s has one of the keys of a query.';
+comment on function tenantry_private.among(regclass, text, text) is 'A condition that a signal''s row s, or a row of the table under another alias, has one of the keys of a query.';
 
 create function tenantry_private.record_signal(target regclass, signal_rank integer, signal_name text, signal_query text)
 returns void
@@ -324,26 +325,28 @@ $$;
 
 comment on function tenantry_private.candidates_query(regclass, text, boolean) is 'The query of every signal''s candidates for some rows; null without signals.';
 
--- The candidates of the best rank of each key: low and high are alike where all its signals agree. what: further aggregates.
-create function tenantry_private.best_candidates(target regclass, candidates text, what text default '')
+-- The candidates of the best rank of each key: low and high are alike where all its signals agree. what: further aggregates;
+-- before: further queries that candidates may ask.
+create function tenantry_private.best_candidates(target regclass, candidates text, what text default '', before text default '')
 returns text
 language sql stable
 set search_path = pg_catalog, pg_temp
-return format('with candidate as (%s),
+return format('with %4$scandidate as (%1$s),
   ranked as (select %2$s, rank, min(owner collate "C") as low, max(owner collate "C") as high%3$s from candidate group by %2$s, rank),
-  best as (select distinct on (%2$s) * from ranked order by %2$s, rank)', candidates, tenantry_private.key_aliases(target), what);
+  best as (select distinct on (%2$s) * from ranked order by %2$s, rank)', candidates, tenantry_private.key_aliases(target), what, before);
 
-comment on function tenantry_private.best_candidates(regclass, text, text) is 'The beginning of a query: candidate, ranked and best, a row a key.';
+comment on function tenantry_private.best_candidates(regclass, text, text, text) is 'The beginning of a query: candidate, ranked and best, a row a key.';
 
 -- What gives rows their owners: the best rank decides, if all its signals agree and name somebody who is known.
-create function tenantry_private.filling_statement(target regclass, condition text, with_late boolean)
+create function tenantry_private.filling_statement(target regclass, rows_query text, with_late boolean)
 returns text
 language plpgsql stable
 set search_path = pg_catalog, pg_temp
 as $$
 declare
   rollout    constant tenantry_private.rollouts := tenantry_private.rollout(target);
-  candidates constant text := tenantry_private.candidates_query(target, condition, with_late);
+  batch      constant text := format('select %s from batch', tenantry_private.key_aliases(target));
+  candidates constant text := tenantry_private.candidates_query(target, tenantry_private.among(target, batch), with_late);
 begin
   if candidates is null then
     return null;
@@ -354,14 +357,16 @@ update %s t
    set %3$I = d.low::%4$s, tenantry_source = d.number
   from decided d
   join tenantry_private.known_ids(%5$L, array(select distinct low from decided)) e (id) on e.id collate "C" = d.low
- where (%6$s) = (%7$s) and t.%3$I is null$statement$,
-    tenantry_private.best_candidates(target, candidates, ', min(number) as number'), target, rollout.owner_column,
+ where (%6$s) = (%7$s) and t.%3$I is null and %8$s$statement$,
+    tenantry_private.best_candidates(target, candidates, ', min(number) as number', format('batch as materialized (%s), ', rows_query)),
+    target, rollout.owner_column,
     format_type(tenantry_private.column_type(target, rollout.owner_column), null), rollout.owner_kind,
-    tenantry_private.key_names(target, 't.'), tenantry_private.key_aliases(target, 'd.'));
+    tenantry_private.key_names(target, 't.'), tenantry_private.key_aliases(target, 'd.'),
+    tenantry_private.among(target, batch, 't.'));
 end
 $$;
 
-comment on function tenantry_private.filling_statement(regclass, text, boolean) is 'The statement that gives owners to the rows of a condition that have none; null without signals.';
+comment on function tenantry_private.filling_statement(regclass, text, boolean) is 'The statement that gives owners to the rows whose keys (k1, k2 …) a query yields and that have none; null without signals.';
 
 -- What is left, with all that speaks for somebody.
 create function tenantry_private.leftover_query(target regclass, rows_query text, with_late boolean)
@@ -394,20 +399,25 @@ set debug_print_parse = off
 set debug_print_rewritten = off
 set debug_print_plan = off
 as $$
+declare
+  rollout constant tenantry_private.rollouts := tenantry_private.rollout(target);
 begin
   perform tenantry_private.require_admin('roll out isolation');
   perform tenantry_private.require_declarable(target);
+  -- A row that can be decided was changed between the filling and this: it is left for the next look.
   insert into tenantry_private.quarantined_rows as q (relation, key, reason, candidates, run)
   select target, array(select jsonb_array_elements_text(f.item -> 'key')),
-         case when f.item -> 'candidates' = '[]' then 'no signal'
-              when (select count(distinct c.value ->> 'owner')
-                      from jsonb_array_elements(f.item -> 'candidates') c
-                     where (c.value ->> 'rank')::integer = (f.item #>> '{candidates,0,rank}')::integer) > 1 then 'conflict'
-              else 'unknown entity' end,
-         f.item -> 'candidates', coalesce((select r.run from tenantry_private.rollouts r where r.relation = target), 0)
+         case when best.owners = 0 then 'no signal' when best.owners > 1 then 'conflict' else 'unknown entity' end,
+         f.item -> 'candidates', rollout.run
     from jsonb_array_elements(what) as f (item)
+   cross join lateral (
+       select count(distinct c.value ->> 'owner') as owners, min(c.value ->> 'owner') as owner
+         from jsonb_array_elements(f.item -> 'candidates') c
+        where (c.value ->> 'rank')::integer = (f.item #>> '{candidates,0,rank}')::integer) best
+   where best.owners <> 1
+      or not exists (select from tenantry_private.known_ids(rollout.owner_kind, array[best.owner]))
       on conflict (relation, key) do update set reason = excluded.reason, candidates = excluded.candidates, run = excluded.run, found_at = now();
 end
 $$;
 
-comment on function tenantry_private.quarantine(regclass, jsonb) is 'Puts rows into quarantine.';
+comment on function tenantry_private.quarantine(regclass, jsonb) is 'Puts rows into quarantine that no signal decides.';

@@ -1,4 +1,4 @@
--- Batches by ranges of the key, each a transaction. They run as the table's owner, because the signals do.
+-- Batches by ranges of blocks, each a transaction. They run as the table's owner, because the signals do.
 
 create function tenantry_private.number_sources(target regclass, the_run integer)
 returns void
@@ -146,8 +146,8 @@ $$;
 
 comment on function tenantry_private.update_quietly(regclass, text) is 'Updates owners, the application''s triggers held still; returns how many rows. Error: TN011.';
 
--- rows_query yields the keys k1, k2 … of rows without an owner; condition says the same of a signal's rows s.
-create function tenantry_private.fill_rows(target regclass, condition text, rows_query text, with_late boolean)
+-- Both queries yield the keys k1, k2 … of rows without an owner: those to fill, and those to be looked at then; null for none.
+create function tenantry_private.fill_rows(target regclass, rows_query text, rest_query text, with_late boolean)
 returns bigint
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
@@ -156,8 +156,10 @@ declare
   filled    bigint;
   left_over jsonb;
 begin
-  filled := tenantry_private.update_quietly(target, coalesce(tenantry_private.filling_statement(target, condition, with_late), 'select where false'));
-  execute tenantry_private.leftover_query(target, rows_query, with_late) into left_over;
+  filled := tenantry_private.update_quietly(target, coalesce(tenantry_private.filling_statement(target, rows_query, with_late), 'select where false'));
+  if rest_query is not null then
+    execute tenantry_private.leftover_query(target, rest_query, with_late) into left_over;
+  end if;
   if left_over is not null then
     perform tenantry_private.quarantine(target, left_over);
   end if;
@@ -167,80 +169,75 @@ $$;
 
 comment on function tenantry_private.fill_rows(regclass, text, text, boolean) is 'Gives rows their owners, and puts those into quarantine that have none then; returns how many were given one. Error: TN011.';
 
--- Where the batch after a place ends: the key of its last row, null at the end of the table.
-create function tenantry_private.batch_end(target regclass, place text[], batch_size integer)
-returns text[]
-language plpgsql volatile
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-  last   text[];
-  blocks bigint;
-  up_to  bigint;
-begin
-  if (select k.columns from tenantry_private.rollout_key(target) k) = '{ctid}' then
-    -- In blocks: about as many as hold that many rows.
-    blocks := pg_relation_size(target) / current_setting('block_size')::bigint;
-    up_to  := coalesce(ltrim(split_part(place[1], ',', 1), '(')::bigint, 0)
-            + greatest(1, batch_size / greatest(1, coalesce((select (c.reltuples / nullif(c.relpages, 0))::bigint from pg_catalog.pg_class c where c.oid = target), 50)));
-    return case when up_to < blocks then array[format('(%s,0)', up_to)] end;
-  end if;
-  execute format('select %s from %s t%s order by %s offset %s limit 1', tenantry_private.key_texts(target), target,
-    case when place is not null then ' where ' || tenantry_private.key_bound(target, tenantry_private.key_names(target, 't.'), '>', place) else '' end,
-    tenantry_private.key_names(target, 't.'), batch_size - 1) into last;
-  return last;
-end
-$$;
-
-comment on function tenantry_private.batch_end(regclass, text[], integer) is 'The key of the last row of a batch; null where the table ends before.';
-
-create function tenantry_private.key_bound(target regclass, names text, sign text, place text[])
-returns text
+-- Every partition is gone through at once: a range of blocks is one of each.
+create function tenantry_private.table_size(target regclass, out blocks bigint, out rows_each numeric)
 language sql stable
 set search_path = pg_catalog, pg_temp
-return (
-  select format('(%s) %s (%s)', names, sign, string_agg(format('%L::%s', p.value, p.type), ', ' order by p.position))
-    from tenantry_private.rollout_key(target) k
-   cross join lateral unnest(place, k.types) with ordinality as p (value, type, position));
+begin atomic
+  with recursive parts (relation) as (
+    select target::oid
+    union
+    select i.inhrelid from parts p join pg_catalog.pg_inherits i on i.inhparent = p.relation)
+  select coalesce(max(pg_relation_size(c.oid) / current_setting('block_size')::bigint) filter (where c.relkind = 'r'), 0),
+         greatest(1, coalesce((sum(c.reltuples) filter (where c.relkind = 'r' and c.reltuples > 0) / nullif(max(c.relpages) filter (where c.relkind = 'r'), 0))::numeric, 50))
+    from parts p join pg_catalog.pg_class c on c.oid = p.relation;
+end;
 
-comment on function tenantry_private.key_bound(regclass, text, text, text[]) is 'A condition that columns lie before or behind a key.';
+comment on function tenantry_private.table_size(regclass) is 'How many blocks a table has, or its longest partition, and about how many rows there are to a block.';
 
-create function tenantry_private.key_range(target regclass, names text, place text[], last text[])
+create function tenantry_private.block_range(first bigint, behind bigint)
 returns text
-language sql stable
+language sql immutable
 set search_path = pg_catalog, pg_temp
-return coalesce(
-  concat_ws(' and ', case when place is not null then tenantry_private.key_bound(target, names, '>', place) end,
-                     case when last is not null then tenantry_private.key_bound(target, names, '<=', last) end), '') ||
-  case when place is null and last is null then 'true' else '' end;
+return format('t.ctid >= ''(%s,0)'' and t.ctid < ''(%s,0)''', first, behind);
 
-comment on function tenantry_private.key_range(regclass, text, text[], text[]) is 'A condition that columns lie in a range of keys.';
+comment on function tenantry_private.block_range(bigint, bigint) is 'A condition that rows t lie in a range of blocks.';
 
+-- A range is gone over several times, each time with every n-th of its rows. What a full block had to give up to make room for
+-- the first of them is free again after the commit, so that the rest are changed where they are: no index sees them.
 create function tenantry_private.rollout_batch(target regclass, batch_size integer)
 returns boolean
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 as $$
 declare
+  often   constant integer := 8;
   rollout constant tenantry_private.rollouts := tenantry_private.require_rollout(target);
-  last    text[];
+  size    constant record := tenantry_private.table_size(target);
+  first   constant bigint := coalesce(rollout.place[1], 0);
+  behind  constant bigint := coalesce(rollout.place[2], first + ceil(often * batch_size / size.rows_each));
+  range   constant text := tenantry_private.block_range(first, behind);
+  rest    constant text := format('select %s from %s t where t.%I is null and %s', tenantry_private.key_selection(target), target, rollout.owner_column, range);
+  seen    record;
+  times   integer;
   filled  bigint;
+  is_last boolean;
 begin
   perform tenantry_private.require_runner(target);
   -- Below deadlock_timeout, so that it is never the application that gives way.
   perform set_config('lock_timeout', '300ms', true);
-  last   := tenantry_private.batch_end(target, rollout.after, batch_size);
-  filled := tenantry_private.fill_rows(target, tenantry_private.key_range(target, tenantry_private.key_aliases(target, 's.'), rollout.after, last),
-    format('select %s from %s t where t.%I is null and %s', tenantry_private.key_selection(target), target, rollout.owner_column,
-      tenantry_private.key_range(target, tenantry_private.key_names(target, 't.'), rollout.after, last)), false);
-  perform tenantry_private.change_rollout(target, jsonb_build_object('after', to_jsonb(last), 'done', rollout.done + batch_size, 'filled', rollout.filled + filled, 'batch_size', batch_size, 'brake', null, 'finished', last is null));
-  return last is null;
+  -- A batch that a crash takes back is done again, and its place is taken back with it.
+  perform set_config('synchronous_commit', 'off', true);
+  execute format('select count(*) as rows, count(*) filter (where t.%I is null) as open from %s t where %s', rollout.owner_column, target, range) into seen;
+  times   := least(coalesce(rollout.place[3], often), ceil(seen.open / batch_size::numeric));
+  is_last := times <= 1 and behind >= size.blocks;
+  if times > 1 then
+    filled := tenantry_private.fill_rows(target,
+      format('select %s from (select r.*, row_number() over () as n from (%s) r) r where r.n %% %s = 0', tenantry_private.key_aliases(target), rest, times), null, false);
+  else
+    filled := tenantry_private.fill_rows(target, rest, rest, false);
+  end if;
+  perform tenantry_private.change_rollout(target, jsonb_build_object(
+    'place', case when is_last then null when times > 1 then to_jsonb(array[first, behind, times - 1]) else to_jsonb(array[behind]) end,
+    'done', rollout.done + case when rollout.place[2] is null then seen.rows - seen.open else 0 end + case when times > 1 then filled else seen.open end,
+    'filled', rollout.filled + filled, 'batch_size', batch_size, 'brake', null, 'finished', is_last));
+  return is_last;
 end
 $$;
 
 comment on function tenantry_private.rollout_batch(regclass, integer) is 'Gives the rows of one batch their owners, puts the others into quarantine, and keeps the place. True at the end of the table. Errors: 55P03, TN011.';
 
--- Rows that were written meanwhile where the trigger could not fill them.
+-- Rows that were written or moved meanwhile where neither the trigger nor a batch could fill them.
 create function tenantry_private.fill_late(target regclass)
 returns void
 language plpgsql volatile
@@ -252,7 +249,7 @@ declare
                              tenantry_private.key_selection(target), target, rollout.owner_column, target, tenantry_private.key_texts(target));
 begin
   perform tenantry_private.require_runner(target);
-  perform tenantry_private.fill_rows(target, tenantry_private.among(target, late), late, true);
+  perform tenantry_private.fill_rows(target, late, late, true);
 end
 $$;
 
@@ -415,7 +412,7 @@ begin
   -- Without a key the rows of a statement cannot be told from others: the next pass fills them.
   if (select k.columns from tenantry_private.rollout_key(target) k) <> '{ctid}' then
     statement := tenantry_private.filling_statement(target,
-      tenantry_private.among(target, format('select %s from new_rows n where n.%I is null', tenantry_private.key_names(target, 'n.'), rollout.owner_column)), true);
+      format('select %s from new_rows t where t.%I is null', tenantry_private.key_selection(target), rollout.owner_column), true);
   end if;
   if statement is null then
     perform tenantry_private.drop_filling(target);

@@ -131,7 +131,7 @@ declare
   rollout constant tenantry_private.rollouts := tenantry_private.require_rollout(target);
   total   bigint;
 begin
-  if rollout.began_at is null or rollout.after is null and not rollout.finished then
+  if rollout.began_at is null or rollout.place is null and not rollout.finished then
     execute format('select count(*) from %s', target) into total;
     perform tenantry_private.change_rollout(target, jsonb_build_object('began_at', clock_timestamp(), 'done', 0, 'filled', 0, 'total', total));
   end if;
@@ -157,30 +157,54 @@ $$;
 comment on function tenantry_private.finish_backfill(regclass) is 'Notes that a backfill is at its end.';
 
 -- Back from backfilled: what was filled is emptied again, in batches, so that other signals can decide.
-create function tenantry_private.empty_batch(target regclass, batch_size integer)
+create function tenantry_private.empty_batch(target regclass, first bigint, batch_size integer)
 returns bigint
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 as $$
 declare
   rollout constant tenantry_private.rollouts := tenantry_private.require_rollout(target);
+  size    constant record := tenantry_private.table_size(target);
+  behind  constant bigint := first + ceil(batch_size / size.rows_each);
 begin
   perform tenantry_private.require_runner(target);
-  return tenantry_private.update_quietly(target, format('update %s t set %I = null, tenantry_source = null where t.ctid = any (array(select o.ctid from %1$s o where o.tenantry_source is not null limit %3$s))', target, rollout.owner_column, batch_size));
+  perform set_config('synchronous_commit', 'off', true);
+  perform tenantry_private.update_quietly(target, format('update %s t set %I = null, tenantry_source = null where t.tenantry_source is not null and %s',
+    target, rollout.owner_column, tenantry_private.block_range(first, behind)));
+  return case when behind < size.blocks then behind end;
 end
 $$;
 
-comment on function tenantry_private.empty_batch(regclass, integer) is 'Takes the owners of one batch back that a rollout gave.';
+comment on function tenantry_private.empty_batch(regclass, bigint, integer) is 'Takes the owners of a range of blocks back that a rollout gave; returns where the next one begins, null at the end of the table.';
+
+create function tenantry_private.is_emptied(target regclass)
+returns boolean
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  emptied boolean;
+begin
+  execute format('select not exists (select from %s t where t.tenantry_source is not null)', target) into emptied;
+  return emptied;
+end
+$$;
+
+comment on function tenantry_private.is_emptied(regclass) is 'Whether no row has an owner that a rollout gave.';
 
 create procedure tenantry_private.empty_owners(target regclass, batch_size integer)
 language plpgsql
 as $$
 declare
-  rows bigint := 1;
+  place bigint;
 begin
-  while rows OPERATOR(pg_catalog.>) 0 loop
-    rows := tenantry_private.empty_batch(target, batch_size);
-    commit;
+  -- Again for what moved to where it had been already.
+  while not tenantry_private.is_emptied(target) loop
+    place := 0;
+    while place is not null loop
+      place := tenantry_private.empty_batch(target, place, batch_size);
+      commit;
+    end loop;
   end loop;
 end
 $$;
@@ -201,7 +225,7 @@ begin
       join pg_catalog.pg_class c on c.oid = i.indexrelid
      where i.indrelid = target and c.relname ~ '_tenantry_.*idx(_[0-9]+)?$' and not rollout.before -> 'indexes' ? i.indexrelid::regclass::text));
   perform tenantry_private.unquarantine(target, null);
-  perform tenantry_private.change_rollout(target, jsonb_build_object('state', 'prepared', 'run', rollout.run + 1, 'after', null, 'done', 0, 'filled', 0, 'finished', false, 'began_at', null, 'counts', null));
+  perform tenantry_private.change_rollout(target, jsonb_build_object('state', 'prepared', 'run', rollout.run + 1, 'place', null, 'done', 0, 'filled', 0, 'finished', false, 'began_at', null, 'counts', null));
   perform tenantry_private.number_sources(target, rollout.run + 1);
   perform tenantry_private.define_filling(target);
   perform tenantry_private.log_step(target, 'backfilled', 'prepared', '(owners taken back)', 'ROW EXCLUSIVE', null, null);
