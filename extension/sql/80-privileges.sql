@@ -123,7 +123,7 @@ grant execute on function
   tenantry.rollout_from_column(regclass, name), tenantry.rollout_from_parent(regclass, name[], regclass, name[], name),
   tenantry.rollout_from_member(regclass, name, regclass, name, name, text), tenantry.rollout_from_json(regclass, name, text[]),
   tenantry.rollout_from_alias(regclass, name, regclass, name, name), tenantry.rollout_from_constant(regclass, tenantry.entity, text),
-  tenantry.rollout_plan(regclass), tenantry.rollout_impact(regclass), tenantry.rollout_checksum(regclass),
+  tenantry.rollout_plan(regclass), tenantry.rollout_impact(regclass), tenantry.rollout_owners(regclass), tenantry.rollout_checksum(regclass),
   tenantry.rollout_resolve(regclass, tenantry.entity, text[]), tenantry.rollout_resolve_where(regclass, tenantry.entity, text)
 to tenantry_admin;
 grant execute on procedure

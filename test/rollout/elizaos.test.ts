@@ -136,7 +136,7 @@ describe('every table of the earlier schema', () => {
     for (const table of rolledOut) {
       const { rows } = await on.db.admin.query<{ key: string }>(
         table.name === 'logs'
-          ? `select t.id::text as key from tenantry.rollout_quarantine q join logs t on q.key = array[t.ctid::text] where q.relation = 'logs'::regclass`
+          ? `select t.id::text as key from tenantry.rollout_quarantine q join logs t on q.key = array[t.ctid::text, t.xmin::text] where q.relation = 'logs'::regclass`
           : `select array_to_string(key, '|') as key from tenantry.rollout_quarantine where relation = '${table.name}'::regclass`,
       )
       const constructed = [...on.truth.undecidable(table.before).keys()].sort()

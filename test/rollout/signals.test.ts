@@ -156,6 +156,28 @@ describe('what is not guessed', () => {
     ])
   })
 
+  test('a row that can be decided at the second look is left for it, not put into quarantine', async () => {
+    const name = await table('', '(1), (2)')
+    // What the filling asks first and the look at the rest asks then: another answer, as after a change in between.
+    await on.setUp.query(
+      `create sequence asked;
+       create function later(id int) returns uuid language sql volatile
+       return case when nextval('asked') > 1 and id = 1 then '${annaId}'::uuid end`,
+    )
+    await signal(name, 1, 'later', `'select t.id, public.later(t.id) from public.${name} t'`)
+    const quarantined = () =>
+      on.stored(`select key from tenantry.rollout_quarantine where relation = '${name}'::regclass`)
+    await on.setUp.query(`select setval('asked', 1, false)`)
+    await on.to(name, 'backfilled')
+    expect(await on.stored(`select from ${name} where owner_id is null`)).toHaveLength(2)
+    expect(await quarantined()).toEqual([{ key: ['2'] }])
+    await on.to(name, 'verified')
+    expect(await on.stored(`select id, owner_id from ${name} order by id`)).toEqual([
+      { id: 1, owner_id: annaId },
+      { id: 2, owner_id: null },
+    ])
+  })
+
   test('what somebody decides is noted, row by row, by rule, and as nobody’s', async () => {
     const name = await table(', kind text', `(1, 'x'), (2, 'x'), (3, 'y'), (4, 'z'), (5, 'z')`)
     await signal(name, 1, 'none', `tenantry.rollout_from_column('${name}', 'kind')`)
@@ -231,11 +253,46 @@ describe('keys', () => {
         )) as [{ counts: unknown }]
       )[0].counts
     expect(await counts()).toMatchObject({ rows: 2000, owned: 1500, quarantined: 500 })
+    // Each owner's rows add up; a row is decided by what it was when it was looked at, and by nothing else.
+    const owners = await on.setUp.query(
+      'select owner, rows, filled from tenantry.rollout_owners($1)',
+      ['journal'],
+    )
+    expect(owners.rows).toEqual([
+      { owner: bert, rows: '1500', filled: '1500' },
+      { owner: null, rows: '500', filled: '0' },
+    ])
+    const [{ key }] = (await on.stored(
+      `select key from tenantry.rollout_quarantine where relation = 'journal'::regclass order by key limit 1`,
+    )) as [{ key: [string, string] }]
+    const resolve = (xmin: string) =>
+      on.setUp.query(`select tenantry.rollout_resolve('journal', '${anna}', $1, $2) as n`, [
+        key[0],
+        xmin,
+      ])
+    expect(await refusal(resolve('3'))).toMatchObject({ code: 'TN011' })
+    await on.setUp.query(`update journal set line = line || '!' where ctid = $1::tid`, [key[0]])
+    expect(await refusal(resolve(key[1]))).toMatchObject({ code: 'TN011' })
+    await on.to('journal', 'transitional')
+    await on.to('journal', 'verified')
+    const [{ moved }] = (await on.stored(
+      `select q.key as moved from tenantry.rollout_quarantine q join journal t on q.key = array[t.ctid::text, t.xmin::text] where t.line like '%!'`,
+    )) as [{ moved: [string, string] }]
+    expect(moved).not.toEqual(key)
+    const decided = await on.setUp.query(
+      `select tenantry.rollout_resolve('journal', '${anna}', $1, $2) as n`,
+      moved,
+    )
+    expect(decided.rows).toEqual([{ n: '1' }])
+    expect(await on.stored(`select owner_id from journal where line like '%!'`)).toEqual([
+      { owner_id: annaId },
+    ])
+    await on.to('journal', 'transitional')
     // What is written meanwhile waits for the next pass.
     await on.setUp.query(`insert into journal (line, by) values ('late', '${annaId}')`)
     await on.to('journal', 'transitional')
     await on.to('journal', 'verified')
-    expect(await counts()).toMatchObject({ rows: 2001, owned: 1501, quarantined: 500 })
+    expect(await counts()).toMatchObject({ rows: 2001, owned: 1502, quarantined: 499, owners: 2 })
     await on.to('journal', 'strict')
     expect(
       await on.as(bert, async (client) => (await client.query('select from journal')).rowCount),

@@ -99,7 +99,7 @@ create table tenantry_private.quarantined_rows (
 
 comment on table tenantry_private.quarantined_rows is 'Rows whose owner nobody can tell.';
 comment on column tenantry_private.quarantined_rows.relation is 'The table.';
-comment on column tenantry_private.quarantined_rows.key is 'The primary key''s values as text; the ctid where there is none.';
+comment on column tenantry_private.quarantined_rows.key is 'The primary key''s values as text; ctid and xmin where there is none.';
 comment on column tenantry_private.quarantined_rows.reason is 'no signal, conflict, or unknown entity.';
 comment on column tenantry_private.quarantined_rows.candidates is 'Every candidate with its signal and rank.';
 comment on column tenantry_private.quarantined_rows.exempt is 'Whether it was decided that it has no owner.';

@@ -51,16 +51,18 @@ return (
 
 comment on function tenantry_private.key_selection(regclass) is 'The columns of the key of a row t, as k1, k2 ….';
 
+-- Where there is no key, the version of the row goes with its place: another row, or another version of it, may lie there later.
 create function tenantry_private.key_texts(target regclass)
 returns text
 language sql stable
 set search_path = pg_catalog, pg_temp
 return (
-  select format('array[%s]', string_agg(format('t.%I::text', c.name), ', ' order by c.position))
+  select format('array[%s%s]', string_agg(format('t.%I::text', c.name), ', ' order by c.position), case when k.columns = '{ctid}' then ', t.xmin::text' end)
     from tenantry_private.rollout_key(target) k
-   cross join lateral unnest(k.columns) with ordinality as c (name, position));
+   cross join lateral unnest(k.columns) with ordinality as c (name, position)
+   group by k.columns);
 
-comment on function tenantry_private.key_texts(regclass) is 'The key of a row t as an array of texts, as the quarantine has it.';
+comment on function tenantry_private.key_texts(regclass) is 'The key of a row t as an array of texts, as the quarantine has it; ctid and xmin where there is none.';
 
 -- An array is looked up in an index also inside a signal that groups or joins.
 create function tenantry_private.among(target regclass, keys_query text, prefix text default 's.')
@@ -375,17 +377,17 @@ language plpgsql stable
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  key_array  constant text := (select string_agg(format('l.k%s::text', n), ', ' order by n) from tenantry_private.rollout_key(target) k cross join lateral generate_series(1, cardinality(k.columns)) as n);
   candidates constant text := tenantry_private.candidates_query(target, format('(%s) in (select %s from leftover)', tenantry_private.key_aliases(target, 's.'), tenantry_private.key_aliases(target)), with_late);
 begin
-  return format($query$with leftover as materialized (%s)
-select jsonb_agg(jsonb_build_object('key', array[%s], 'candidates', coalesce(c.candidates, '[]')))
+  return format($query$with leftover as materialized (%1$s)
+select jsonb_agg(jsonb_build_object('key', %2$s, 'candidates', coalesce(c.candidates, '[]')))
   from leftover l
-  left join (select %s, jsonb_agg(jsonb_build_object('owner', owner, 'signal', signal, 'rank', rank) order by rank, signal) as candidates
-               from (%s) candidate group by %3$s) c on (%5$s) = (%6$s)$query$,
-    rows_query, key_array, tenantry_private.key_aliases(target),
+  join %7$s t on (%8$s) = (%6$s)
+  left join (select %3$s, jsonb_agg(jsonb_build_object('owner', owner, 'signal', signal, 'rank', rank) order by rank, signal) as candidates
+               from (%4$s) candidate group by %3$s) c on (%5$s) = (%6$s)$query$,
+    rows_query, tenantry_private.key_texts(target), tenantry_private.key_aliases(target),
     coalesce(candidates, format('select %s, null::text as owner, null::integer as rank, null::text as signal from leftover where false', tenantry_private.key_aliases(target))),
-    tenantry_private.key_aliases(target, 'c.'), tenantry_private.key_aliases(target, 'l.'));
+    tenantry_private.key_aliases(target, 'c.'), tenantry_private.key_aliases(target, 'l.'), target, tenantry_private.key_names(target, 't.'));
 end
 $$;
 

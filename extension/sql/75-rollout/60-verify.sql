@@ -55,6 +55,7 @@ declare
   sources jsonb;
   unknown jsonb;
   keys    jsonb;
+  owners  bigint;
 begin
   -- Rows that were decided, deleted or moved since.
   execute format($query$select jsonb_agg(q.key) from tenantry.rollout_quarantine q
@@ -70,6 +71,7 @@ begin
   execute format($query$select jsonb_agg(o.owner) from (select distinct t.%I::text as owner from %s t where t.%1$I is not null) o
     where o.owner collate "C" not in (select k from tenantry_private.known_ids(%3$L, array(select distinct t.%1$I::text from %2$s t where t.%1$I is not null)) k)$query$, rollout.owner_column, target, rollout.owner_kind)
     into unknown;
+  execute format('select count(distinct t.%I) from %s t', rollout.owner_column, target) into owners;
   return counts || jsonb_build_object(
     'quarantined', (select count(*) from tenantry.rollout_quarantine q where q.relation = target and not q.exempt),
     'exempt', (select count(*) from tenantry.rollout_quarantine q where q.relation = target and q.exempt),
@@ -77,11 +79,32 @@ begin
     'sources', (select coalesce(jsonb_object_agg(n.name, n.rows), '{}') from (
                   select coalesce(s.signal || case when s.late then ' (late)' else '' end, e.key) as name, sum(e.value::bigint) as rows
                     from jsonb_each_text(sources) e left join tenantry.rollout_sources s on s.relation = target and s.number::text = e.key group by 1) n),
+    'owners', owners,
     'unknown_owners', coalesce(unknown, '[]'));
 end
 $$;
 
 comment on function tenantry_private.count_rollout(regclass) is 'Counts rows, owned, quarantined, exempt, by source; forgets what is in quarantine no more.';
+
+create function tenantry.rollout_owners(target regclass)
+returns table (owner text, rows bigint, filled bigint)
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  rollout constant tenantry_private.rollouts := tenantry_private.require_rollout(target);
+  filled  constant text := case when tenantry_private.column_type(target, 'tenantry_source') is null then 'false' else 't.tenantry_source is not null' end;
+begin
+  if tenantry_private.column_type(target, rollout.owner_column) is null then
+    perform tenantry_private.refuse(format('%s has no owners yet', target), format('Give it some: call tenantry.rollout_to(%L, ''backfilled'');', target));
+  end if;
+  return query execute format('select %L || '':'' || t.%I, count(*), count(*) filter (where %s) from %s t group by t.%2$I order by 2 desc, 1',
+    rollout.owner_kind, rollout.owner_column, filled, target);
+end
+$$;
+
+comment on function tenantry.rollout_owners(regclass) is
+  'How many rows each owner has in a table on its way, and how many of them the rollout gave it. owner: an entity; null for rows without one. They add up to the rows of the table. Run as its owner, who must see them all: up to verified. Errors: 42501, TN011.';
 
 create function tenantry_private.verify_rollout(target regclass)
 returns jsonb

@@ -86,7 +86,7 @@ end
 $$;
 
 comment on function tenantry.rollout_resolve(regclass, tenantry.entity, text[]) is
-  'Gives a quarantined row an owner; null: it has none, on purpose, and nobody will see it. key: the primary key''s values as text, in its order. Errors: 42501, TN011.';
+  'Gives a quarantined row an owner; null: it has none, on purpose, and nobody will see it. key: the primary key''s values as text, in its order; as it stands in tenantry.rollout_quarantine where the table has none: then the row''s ctid and xmin, which another row, or another version of it, has not. Errors: 42501, TN011.';
 
 create function tenantry.rollout_resolve_where(target regclass, owner tenantry.entity, condition text)
 returns bigint
