@@ -19,6 +19,8 @@ import {
 } from './report.js'
 import { type Measured, reportSecrets } from './secrets-report.js'
 import { prepareSecrets, type SecretBench } from './secrets-stage.js'
+import { measureRollout, reportRollout } from './rollout.js'
+import { prepareRollout, type RolloutBench } from './rollout-stage.js'
 import { measureSecrets } from './secrets.js'
 import { measureStatements } from './statements.js'
 
@@ -26,7 +28,7 @@ import { measureStatements } from './statements.js'
 
 interface Options {
   readonly size: SizeName
-  readonly major: number
+  readonly major?: number
   readonly rounds: number
 }
 
@@ -34,7 +36,7 @@ const command = new Command('bench')
   .description('Measure tenantry against the bare query and the hand-written WHERE, in one run')
   .addArgument(
     new Argument('[what]', 'measures only this')
-      .choices(['isolation', 'secrets', 'reach'])
+      .choices(['isolation', 'secrets', 'reach', 'rollout'])
       .argOptional(),
   )
   .addOption(
@@ -42,9 +44,8 @@ const command = new Command('bench')
   )
   .option(
     '--major <version>',
-    'PostgreSQL; secrets and reach are measured on 15 and 18',
+    'PostgreSQL; secrets, reach and rollout are measured on 15 and 18, or on this one',
     Number,
-    18,
   )
   .option('--rounds <n>', 'calls of each kind', Number, 3000)
   .parse()
@@ -74,10 +75,18 @@ if (all || what === 'reach') {
   const measure = (stage: ReachBench) => measureReach(stage, options.rounds / 3, told)
   await onBoth('reach', prepareReach, measure, reportReach)
 }
+if (all || what === 'rollout') {
+  const stage = (server: TestServer) => prepareRollout(server, options.size)
+  const measure = ({ on }: RolloutBench) => measureRollout(on, told)
+  await onBoth('rollout', stage, measure, reportRollout)
+}
 
 async function isolation(): Promise<void> {
   let bench: Bench | undefined
-  const server = await startServer({ major: options.major as Major, onProgress: console.log })
+  const server = await startServer({
+    major: (options.major ?? 18) as Major,
+    onProgress: console.log,
+  })
   try {
     const load = along('loading')
     bench = await prepare(server, options.size, ({ done, total }) => load(done, total))
@@ -114,7 +123,7 @@ async function isolation(): Promise<void> {
         'test',
         'bench',
         'results',
-        `first-pg${options.major}-${options.size}.json`,
+        `first-pg${options.major ?? 18}-${options.size}.json`,
       ),
       {
         measuredAt: new Date().toISOString(),
@@ -133,7 +142,7 @@ async function isolation(): Promise<void> {
   }
 }
 
-/** Measures on 15 and on 18, one after the other, and keeps what was measured. */
+/** Measures on 15 and on 18, one after the other, or on the one that was asked for, and keeps what was measured. */
 async function onBoth<Stage extends { end(): Promise<void> }, Figures>(
   name: string,
   prepareStage: (server: TestServer) => Promise<Stage>,
@@ -142,7 +151,7 @@ async function onBoth<Stage extends { end(): Promise<void> }, Figures>(
 ): Promise<void> {
   const verdicts: Verdict[] = []
   const figures: Partial<Record<Measured, Figures>> = {}
-  for (const major of [15, 18] as const) {
+  for (const major of ([15, 18] as const).filter((each) => each === (options.major ?? each))) {
     const server = await startServer({ major, onProgress: console.log })
     try {
       const stage = await prepareStage(server)

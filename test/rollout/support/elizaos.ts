@@ -64,9 +64,11 @@ function position(name: string): number {
     : names.indexOf(name)
 }
 
-export async function elizaos(options: { size?: SizeName } = {}): Promise<Elizaos> {
+export async function elizaos(
+  options: { size?: SizeName; db?: TestDatabase } = {},
+): Promise<Elizaos> {
   const { size = 'tiny' } = options
-  const on = await stage(await testDatabase({ template: before(size) }))
+  const on = await stage(options.db ?? (await testDatabase({ template: before(size) })))
   const legacy = await on.db.role('legacy')
   await declareElizaos(on.db, on.setUp, on.owner, legacy)
   return {

@@ -1,0 +1,265 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import Table from 'cli-table3'
+import { type Elizaos, rollOut, rolledOut } from '../rollout/support/elizaos.js'
+import {
+  contextTraffic,
+  legacyTraffic,
+  percentile,
+  type Traffic,
+} from '../rollout/support/traffic.js'
+import type { Verdict } from './report.js'
+import { judge, type Judged } from './rollout-truth.js'
+
+export interface RolloutFigures {
+  /** Rows a second that one plain update of the same two columns reaches, with the table's indexes and without. */
+  readonly plain: { readonly indexed: number; readonly bare: number }
+  /** Rows a second of the memories' backfill. */
+  readonly idle: number
+  readonly busy: number
+  /** Milliseconds: p99 of the old application before, and while owners are filled. */
+  readonly p99: { readonly idle: number; readonly busy: number; readonly operations: number }
+  readonly judged: Readonly<Record<string, Judged>>
+  /** Milliseconds that the switch held its lock, and its way back. */
+  readonly strict: number
+  readonly back: number
+  readonly longest: { readonly table: string; readonly statement: string; readonly ms: number }
+  readonly errors: number
+  readonly foreign: number
+  readonly lost: number
+  readonly operations: number
+  readonly strictTables: number
+}
+
+/** The real case: every table of the fixture to strict, the memories while two applications work. */
+export async function measureRollout(
+  on: Elizaos,
+  told: (what: string) => void,
+): Promise<RolloutFigures> {
+  told('a plain update')
+  const plain = { indexed: await plainUpdate(on, true), bare: await plainUpdate(on, false) }
+
+  const judged: Record<string, Judged> = {}
+  let idle = 0
+  for (const table of rolledOut) {
+    told(`the backfill of ${table.name}`)
+    await on.to(table.name, 'backfilled')
+    if (table.name === 'memories') idle = await rate(on)
+    judged[table.name] = await judge(on, table)
+  }
+
+  told('the backfill of memories while two applications work')
+  await on.to('memories', 'prepared')
+  const truth = new Map(on.truth.owners('memories'))
+  const legacy = legacyTraffic(on, truth)
+  const modern = contextTraffic(on, (id) => truth.get(id) ?? legacy.written.get(id)?.owner)
+  await legacy.start(2)
+  await sleep(5000)
+  const before = percentile(legacy.latencies, 0.99)
+  const since = legacy.latencies.length
+  await on.to('memories', 'backfilled')
+  const during = legacy.latencies.slice(since)
+  const busy = await rate(on)
+  await on.to('memories', 'transitional')
+  await modern.start(2)
+  await sleep(1000)
+  await on.to('memories', 'verified')
+  await legacy.stop()
+  told('strict, back, and strict again')
+  await closeReaders(on)
+  for (const state of ['strict', 'verified', 'strict']) await on.to('memories', state)
+  await sleep(500)
+  await modern.stop()
+
+  told('every other table to strict')
+  await closeRest(on)
+  return {
+    plain,
+    idle,
+    busy,
+    p99: { idle: before, busy: percentile(during, 0.99), operations: during.length },
+    judged,
+    strict: await held(on, 'verified', 'strict'),
+    back: await held(on, 'strict', 'verified'),
+    longest: await longestLock(on),
+    errors: [...legacy.errors, ...modern.errors].length,
+    foreign: [...legacy.foreign, ...modern.foreign].length,
+    lost: await lost(on, [legacy, modern]),
+    operations: legacy.latencies.length + modern.latencies.length,
+    strictTables: (
+      await on.db.admin.query(`select from tenantry.rollout_status where state = 'strict'`)
+    ).rows.length,
+  }
+}
+
+/** Rows a second of an update in one statement, on a copy of 200,000 memories. */
+async function plainUpdate(on: Elizaos, indexed: boolean): Promise<number> {
+  await on.db.admin.query(`
+    create table plain (like memories including defaults ${indexed ? 'including indexes' : ''});
+    insert into plain select * from memories limit 200000;
+    alter table plain add column some_owner uuid, add column some_source smallint`)
+  await on.db.admin.query('vacuum analyze plain')
+  const began = performance.now()
+  const { rowCount } = await on.db.admin.query(
+    'update plain set some_owner = agent_id, some_source = 1',
+  )
+  const seconds = (performance.now() - began) / 1000
+  await on.db.admin.query('drop table plain')
+  return (rowCount ?? 0) / seconds
+}
+
+/** Rows a second of the last backfill of the memories, from its first batch to its last. */
+async function rate(on: Elizaos): Promise<number> {
+  const { rows } = await on.db.admin.query<{ rate: number }>(
+    `select l.rows / nullif((l.detail ->> 'seconds')::float8, 0) as rate
+       from tenantry.rollout_log l where l.relation = 'memories'::regclass and l.statement = '(backfill)' order by l.id desc limit 1`,
+  )
+  return rows[0]?.rate ?? Number.NaN
+}
+
+async function held(on: Elizaos, from: string, to: string): Promise<number> {
+  const { rows } = await on.db.admin.query<{ ms: number }>(
+    `select max(l.held_ms)::float8 as ms from tenantry.rollout_log l
+      where l.relation = 'memories'::regclass and l.from_state = $1 and l.to_state = $2 and l.lock like '%EXCLUSIVE'
+        and l.lock <> 'SHARE UPDATE EXCLUSIVE'`,
+    [from, to],
+  )
+  return rows[0]?.ms ?? Number.NaN
+}
+
+async function longestLock(on: Elizaos): Promise<RolloutFigures['longest']> {
+  const { rows } = await on.db.admin.query<RolloutFigures['longest']>(
+    `select l.relation::text as "table", left(l.statement, 60) as statement, l.held_ms::float8 as ms from tenantry.rollout_log l
+      where l.held_ms is not null and l.lock in ('ACCESS EXCLUSIVE', 'SHARE ROW EXCLUSIVE', 'EXCLUSIVE', 'SHARE') order by l.held_ms desc limit 1`,
+  )
+  return rows[0] ?? { table: '', statement: '', ms: Number.NaN }
+}
+
+/** Tables whose signals read the memories close before them. */
+async function closeReaders(on: Elizaos): Promise<void> {
+  const { rows } = await on.db.admin.query<{ name: string }>(
+    `select distinct d.reader::text as name from tenantry_private.rollout_readers() d where d.source = 'memories'::regclass`,
+  )
+  for (const { name } of rows) {
+    await decide(on, name)
+    await on.to(name, 'strict')
+  }
+}
+
+async function closeRest(on: Elizaos): Promise<void> {
+  for (const { name } of rolledOut)
+    await rollOut(on.setUp, name, (await isStrict(on, name)) ? 'strict' : 'verified')
+  for (const { name } of [...rolledOut].reverse()) {
+    if (await isStrict(on, name)) continue
+    await decide(on, name)
+    await on.to(name, 'strict')
+  }
+}
+
+async function isStrict(on: Elizaos, table: string): Promise<boolean> {
+  const { rows } = await on.db.admin.query(
+    `select from tenantry.rollout_status where relation = $1::regclass and state = 'strict'`,
+    [table],
+  )
+  return rows.length > 0
+}
+
+/** What nothing tells is decided by a rule: it is nobody's. */
+async function decide(on: Elizaos, table: string): Promise<void> {
+  await rollOut(on.setUp, table, 'verified')
+  await on.setUp.query(`select tenantry.rollout_resolve_where($1, null, 'true')`, [table])
+}
+
+/** Acknowledged writes that are not there, or that belong to somebody else. */
+async function lost(on: Elizaos, traffic: readonly Traffic[]): Promise<number> {
+  const { rows } = await on.db.admin.query<{ id: string; owner: string | null; n: number }>(
+    `select id, 'user:' || owner_id as owner, coalesce((content ->> 'n')::int, 0) as n from memories`,
+  )
+  const stored = new Map(rows.map((row) => [row.id, row]))
+  return traffic
+    .flatMap(({ written }) => [...written])
+    .filter(([id, { owner, number }]) => {
+      const row = stored.get(id)
+      return row?.owner !== owner || row.n !== number
+    }).length
+}
+
+export function reportRollout(major: number, figures: RolloutFigures): Verdict[] {
+  const { plain, idle, busy, p99, judged, strict, back, longest } = figures
+  const tables = new Table({
+    head: [
+      'table',
+      'rows',
+      'owned',
+      'wrong',
+      'undecided',
+      'quarantined',
+      'undecidable',
+      'misjudged',
+    ],
+    style: { head: [], border: [] },
+  })
+  for (const [name, each] of Object.entries(judged)) {
+    tables.push([
+      name,
+      each.rows,
+      each.owned,
+      each.wrong,
+      each.undecided,
+      each.quarantined,
+      each.undecidable,
+      each.misjudged,
+    ])
+  }
+  console.log(`\n${tables.toString()}`)
+  console.log(
+    [
+      `plain update of two columns: ${perSecond(plain.indexed)} with the indexes, ${perSecond(plain.bare)} without`,
+      `longest lock: ${longest.ms.toFixed(1)} ms on ${longest.table}: ${longest.statement}`,
+      `two applications: ${figures.operations} operations, ${p99.operations} of the old one while owners were filled`,
+    ].join('\n'),
+  )
+  const sum = (of: (each: Judged) => number) =>
+    Object.values(judged).reduce((total, each) => total + of(each), 0)
+  const verdict = (name: string, measured: string, bar: string, met: boolean): Verdict => ({
+    name: `${name}, PostgreSQL ${major}`,
+    measured,
+    bar,
+    met,
+  })
+  const none = (name: string, count: number) => verdict(name, String(count), '0', count === 0)
+  return [
+    verdict('owner backfill, idle', perSecond(idle), '≥ 100000/s', idle >= 100_000),
+    verdict('owner backfill, under traffic', perSecond(busy), '–', true),
+    verdict(
+      'p99 of the old application meanwhile',
+      `${p99.busy.toFixed(1)} ms, idle ${p99.idle.toFixed(1)} ms`,
+      '≤ 4×',
+      p99.busy <= 4 * p99.idle,
+    ),
+    verdict('strict switch', `${strict.toFixed(1)} ms`, '≤ 5 ms', strict <= 5),
+    verdict('back from strict', `${back.toFixed(1)} ms`, '≤ 5 ms', back <= 5),
+    none(
+      'wrong owners',
+      sum(({ wrong }) => wrong),
+    ),
+    none(
+      'rows that could be decided and were not',
+      sum(({ undecided }) => undecided),
+    ),
+    none(
+      'quarantine that is not what was made undecidable',
+      sum(({ misjudged }) => misjudged),
+    ),
+    none('errors of the applications', figures.errors),
+    none('foreign rows seen', figures.foreign),
+    none('lost writes', figures.lost),
+    verdict(
+      'tables that end strict',
+      `${figures.strictTables} of ${rolledOut.length}`,
+      'all',
+      figures.strictTables === rolledOut.length,
+    ),
+  ]
+}
+
+const perSecond = (rate: number): string => `${Math.round(rate)}/s`
