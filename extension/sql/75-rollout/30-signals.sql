@@ -65,16 +65,15 @@ return (
 comment on function tenantry_private.key_texts(regclass) is 'The key of a row t as an array of texts, as the quarantine has it; ctid and xmin where there is none.';
 
 -- An array is looked up in an index also inside a signal that groups or joins.
-create function tenantry_private.among(target regclass, keys_query text, prefix text default 's.')
+create function tenantry_private.among(target regclass, keys_query text)
 returns text
 language sql stable
 set search_path = pg_catalog, pg_temp
 return (
-  select format(case when cardinality(k.columns) = 1 then '%1$s = any (array(%2$s))' else '(%1$s) in (%2$s)' end,
-           case when prefix = 's.' then tenantry_private.key_aliases(target, prefix) else tenantry_private.key_names(target, prefix) end, keys_query)
+  select format(case when cardinality(k.columns) = 1 then 's.k1 = any (array(%2$s))' else '(%1$s) in (%2$s)' end, tenantry_private.key_aliases(target, 's.'), keys_query)
     from tenantry_private.rollout_key(target) k);
 
-comment on function tenantry_private.among(regclass, text, text) is 'A condition that a signal''s row s, or a row of the table under another alias, has one of the keys of a query.';
+comment on function tenantry_private.among(regclass, text) is 'A condition that a signal''s row s has one of the keys of a query.';
 
 create function tenantry_private.record_signal(target regclass, signal_rank integer, signal_name text, signal_query text)
 returns void
@@ -353,18 +352,20 @@ begin
   if candidates is null then
     return null;
   end if;
+  -- The planner expects a handful of rows of each step, whatever it is asked for: so from each of them to its row by the key.
   return format($statement$%s,
-  decided as materialized (select * from best where low = high)
-update %s t
-   set %3$I = d.low::%4$s, tenantry_source = d.number
+  agreed as materialized (select * from best where low = high),
+  decided as materialized (
+    select a.* from agreed a
+      join tenantry_private.known_ids(%2$L, array(select distinct low from agreed)) e (id) on e.id collate "C" = a.low)
+update %3$s t
+   set %4$I = d.low::%5$s, tenantry_source = d.number
   from decided d
-  join tenantry_private.known_ids(%5$L, array(select distinct low from decided)) e (id) on e.id collate "C" = d.low
- where (%6$s) = (%7$s) and t.%3$I is null and %8$s$statement$,
+ where (%6$s) = (%7$s) and t.%4$I is null$statement$,
     tenantry_private.best_candidates(target, candidates, ', min(number) as number', format('batch as materialized (%s), ', rows_query)),
-    target, rollout.owner_column,
-    format_type(tenantry_private.column_type(target, rollout.owner_column), null), rollout.owner_kind,
-    tenantry_private.key_names(target, 't.'), tenantry_private.key_aliases(target, 'd.'),
-    tenantry_private.among(target, batch, 't.'));
+    rollout.owner_kind, target, rollout.owner_column,
+    format_type(tenantry_private.column_type(target, rollout.owner_column), null),
+    tenantry_private.key_names(target, 't.'), tenantry_private.key_aliases(target, 'd.'));
 end
 $$;
 

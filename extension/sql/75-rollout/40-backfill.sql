@@ -336,9 +336,9 @@ begin
       size := pg_catalog.int4larger(10, size OPERATOR(pg_catalog./) 2);
       perform pg_catalog.pg_sleep(pg_catalog.random() OPERATOR(pg_catalog.*) 0.1);
     else
-      -- About a third of a second a batch, at most twice or half as many rows as in the one before.
+      -- About a tenth of a second a batch, at most twice or half as many rows as in the one before.
       size := pg_catalog.int4smaller(50000, pg_catalog.int4larger(100, (size OPERATOR(pg_catalog.*) pg_catalog.float8larger(0.5, pg_catalog.float8smaller(2.0,
-        0.3 OPERATOR(pg_catalog./) pg_catalog.float8larger(0.001, pg_catalog.extract('epoch', pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) began)::float8))))::integer));
+        0.1 OPERATOR(pg_catalog./) pg_catalog.float8larger(0.001, pg_catalog.extract('epoch', pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) began)::float8))))::integer));
     end if;
     probed := tenantry_private.probe(target);
     reason := tenantry_private.brake_reason(usual, probed,
@@ -366,7 +366,7 @@ end
 $$;
 
 comment on procedure tenantry_private.run_backfill(regclass, integer) is
-  'Runs the batches of a backfill, each a transaction of about a third of a second. Interrupted, it goes on where it was. Errors: 55P03, TN011.';
+  'Runs the batches of a backfill, each a transaction of about a tenth of a second. Interrupted, it goes on where it was. Errors: 55P03, TN011.';
 
 -- Rows that the old application writes meanwhile. After the statement, because the signals look at the rows. As the table's
 -- owner, as the batches; what a signal cannot do must not cost the application its row.

@@ -20,7 +20,7 @@ begin
     perform tenantry_private.refuse(format('there is no state %s', coalesce(quote_literal(to_state), 'null')), format('States: %s.', array_to_string(tenantry_private.rollout_states(), ', ')));
   end if;
   if batch_size is null or batch_size not between 1 and 50000 then
-    perform tenantry_private.refuse('a batch begins with between 1 and 50000 rows', 'The default is 5000; it is adapted to a third of a second.');
+    perform tenantry_private.refuse('a batch begins with between 1 and 50000 rows', 'The default is 5000; it is adapted to a tenth of a second.');
   end if;
 end
 $$;
@@ -327,4 +327,4 @@ end
 $$;
 
 comment on procedure tenantry.rollout_to(regclass, text, integer) is
-  'Takes a table to a state, forth or back, one state after the other, each in short transactions. state: planned, prepared (columns, and a trigger for rows written meanwhile), backfilled (owners, in batches; index), transitional (isolated, but for its legacy roles), verified (the rows add up), strict. batch_size: rows in the first batch, default 5000; adapted to a third of a second. Interrupted, it goes on where it was. One runner at a time. Run as the table''s owner. Errors: 42501, 55P03, TN011, TN012 (the step is refused).';
+  'Takes a table to a state, forth or back, one state after the other, each in short transactions. state: planned, prepared (columns, and a trigger for rows written meanwhile), backfilled (owners, in batches; index), transitional (isolated, but for its legacy roles), verified (the rows add up), strict. batch_size: rows in the first batch, default 5000; adapted to a tenth of a second. Interrupted, it goes on where it was. One runner at a time. Run as the table''s owner. Errors: 42501, 55P03, TN011, TN012 (the step is refused).';
