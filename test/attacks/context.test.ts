@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import { afterAll, beforeAll, describe, expect } from 'vitest'
-import { attack } from './support/attack.js'
+import { attack, control } from './support/attack.js'
 import { type Town, alice, bob, enter, ids, state, stateOf, town } from './support/town.js'
 
 const whole = `select current_setting('tenantry.context', true) as context`
@@ -27,7 +27,7 @@ describe('the context of a session', () => {
     // The control: a setting that a policy trusts opens the naive copy to whoever sets it.
     await client.query('begin')
     await client.query(`select set_config('app.user', $1, true)`, [bob.id])
-    expect(await ids(client, 'select id from town.naive_notes order by 1')).toEqual(bob.notes)
+    control(await ids(client, 'select id from town.naive_notes order by 1')).toEqual(bob.notes)
     await client.query('rollback')
 
     await client.query('begin')
@@ -97,7 +97,7 @@ describe('the context of a session', () => {
     expect(await state(client.query(text))).toBe('TN002')
     await client.query('rollback')
     await client.query(`begin; select set_config('app.user', '${bob.id}', false); commit`)
-    expect(await ids(client, 'select id from town.naive_notes order by 1')).toEqual(bob.notes)
+    control(await ids(client, 'select id from town.naive_notes order by 1')).toEqual(bob.notes)
     await client.query('reset all')
   })
 
@@ -149,6 +149,8 @@ describe('the context of a session', () => {
       expect(await stateOf(there, 'select tenantry.enter($1)', [at.credential(bob.entity)])).toBe(
         'TN008',
       )
+      await there.query(`select set_config('app.user', $1, true)`, [bob.id])
+      control(await ids(there, 'select id from town.naive_notes order by 1')).toEqual(bob.notes)
       await there.query('rollback')
       await client.query('rollback')
     } finally {

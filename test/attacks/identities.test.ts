@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import { afterAll, beforeAll, describe, expect } from 'vitest'
-import { attack } from './support/attack.js'
+import { attack, control } from './support/attack.js'
 import {
   type Town,
   agentOfAlice,
@@ -54,7 +54,7 @@ describe('who somebody says to be', () => {
     expect((await client.query('update town.notes set body = body')).rowCount).toBe(0)
     expect((await client.query('delete from town.notes')).rowCount).toBe(0)
     // The control: the same statements on the open copy.
-    expect(await ids(client, 'select id from town.open_notes')).toHaveLength(5)
+    control(await ids(client, 'select id from town.open_notes')).toHaveLength(5)
     await at.db.admin.query(`select tenantry.configure('on_missing_context', 'error')`)
     expect(await state(client.query('select from town.notes'))).toBe('TN001')
     await at.db.admin.query(`select tenantry.configure('on_missing_context', null)`)

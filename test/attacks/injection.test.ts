@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import { afterAll, beforeAll, describe, expect } from 'vitest'
-import { attack } from './support/attack.js'
+import { attack, control } from './support/attack.js'
 import { type Town, alice, bob, enter, ids, state, stateOf, town } from './support/town.js'
 
 // What an application would paste a search into. The attacker controls `search`.
@@ -55,7 +55,7 @@ describe('SQL that is injected into one person’s session', () => {
           ),
         )
         // By union bob's rows come out; the others answer a question about them.
-        expect(naive, 'the control').toEqual(
+        control(naive, 'the control').toEqual(
           shape === 'union' ? expect.arrayContaining(bob.notes) : alice.notes,
         )
 
@@ -93,7 +93,7 @@ describe('SQL that is injected into one person’s session', () => {
       )) as unknown as pg.QueryResult<{ id: string }>[]
       return results.at(-1)?.rows.map((row) => row.id)
     })
-    expect(naive, 'the control').toEqual(bob.notes)
+    control(naive).toEqual(bob.notes)
 
     for (const statement of [
       `select tenantry.assume('${bob.entity}')`,
@@ -140,7 +140,7 @@ describe('SQL that is injected into one person’s session', () => {
     const reader = await at.db.role('reader')
     await at.db.admin.query(`grant pg_read_all_data, pg_write_all_data to "${reader.name}"`)
     const session = await reader.connect()
-    expect(await ids(session, 'select id from town.open_notes')).toHaveLength(5)
+    control(await ids(session, 'select id from town.open_notes')).toHaveLength(5)
     expect(await ids(session, 'select id from tenantry_private.signing_keys')).toEqual([])
     expect(await ids(session, 'select id from tenantry_private.issuer_keys')).toEqual([])
     expect(

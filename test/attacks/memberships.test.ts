@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect } from 'vitest'
 import pg from 'pg'
-import { attack } from './support/attack.js'
+import { attack, control } from './support/attack.js'
 import { type Town, alice, enter, ids, state, town } from './support/town.js'
 
 describe('a login that may become somebody else', () => {
@@ -44,7 +44,7 @@ describe('a login that may become somebody else', () => {
         expect(await state(enter(client, at.credential(alice.entity)))).toBe('TN010')
         // The control: it sees everything.
         await client.query(`set role ${group}`)
-        expect(await ids(client)).toHaveLength(5)
+        control(await ids(client)).toHaveLength(5)
       })
       await at.db.admin.query(`revoke ${group} from ${app}; alter role ${group} no${power}`)
       await at.db.admin.query('select tenantry.disallow($1)', [at.app.name])
@@ -66,7 +66,7 @@ describe('a login that may become somebody else', () => {
     await asApp(async (client) => {
       expect(await ids(client)).toEqual([])
       await client.query(`set role ${group}`)
-      expect(await ids(client), 'the control').toHaveLength(5)
+      control(await ids(client)).toHaveLength(5)
     })
     expect(await codes()).toContain('grant_excess')
     await at.db.admin.query('select * from tenantry.sync()')
@@ -90,7 +90,7 @@ describe('a login that may become somebody else', () => {
       await client.query('rollback')
     })
     await at.db.admin.query(`grant usage on schema town to ${app}`)
-    await asApp(async (client) => expect(await ids(client), 'the control').toHaveLength(5))
+    await asApp(async (client) => control(await ids(client)).toHaveLength(5))
     expect(await ids(at.db.admin, `select code from tenantry.check() order by 1`)).toEqual(
       expect.arrayContaining(['login_outside']),
     )
@@ -112,7 +112,7 @@ describe('a login that may become somebody else', () => {
     await asApp(async (client) => {
       expect(await ids(client)).toEqual([])
       await client.query(`set role "${migrator}"`)
-      expect(await ids(client), 'the control').toHaveLength(5)
+      control(await ids(client)).toHaveLength(5)
     })
     expect(await state(at.db.admin.query('select tenantry.allow($1)', [at.app.name]))).toBe('TN011')
     await at.db.admin.query(`revoke "${migrator}" from ${app}`)
@@ -139,7 +139,7 @@ describe('a login that may become somebody else', () => {
     await at.db.admin.query(`create view town.inner_view as select * from town.notes;
       create view town.outer_view as select * from town.inner_view; grant select on town.outer_view to tenantry_user`)
     await asApp(async (client) =>
-      expect(await ids(client, 'select id from town.outer_view'), 'the control').toHaveLength(5),
+      control(await ids(client, 'select id from town.outer_view')).toHaveLength(5),
     )
     const { rows } = await at.db.admin.query(`select severity, code, object from tenantry.check()`)
     expect(rows).toEqual([

@@ -1,8 +1,9 @@
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, type TestContext } from 'vitest'
 import { skipWithReason } from '../support/skip.js'
-import { attack } from './support/attack.js'
+import { attack, control } from './support/attack.js'
 import { endings, workAsBob } from './support/leftovers.js'
+import { failures } from './support/probes.js'
 import { type Pooler, hasPgBouncer, startPooler } from './support/pgbouncer.js'
 import { type Town, alice, bob, enter, ids, state, stateOf, town } from './support/town.js'
 
@@ -49,7 +50,7 @@ describe('through PgBouncer in transaction mode', () => {
       expect(await ids(second)).toEqual([])
       // The control: what a client sets for its session, another client finds.
       const naive = await ids(second, 'select id from town.naive_notes order by 1')
-      expect(naive).toEqual(ending === 'commit' ? bob.notes : [])
+      control(naive).toEqual(ending === 'commit' ? bob.notes : [])
       await second.query('begin')
       await enter(second, at.credential(alice.entity))
       expect(await ids(second)).toEqual(alice.notes)
@@ -106,5 +107,14 @@ describe('through PgBouncer in transaction mode', () => {
     }
     await first.query(`set application_name = 'left behind'`)
     expect(await ids(second, 'show search_path')).toHaveLength(1)
+  })
+
+  attack('behind PgBouncer, everything that the mutants are found by', async (context) => {
+    needsPgBouncer(context)
+    const through = { ...at, connect: () => connect(two) }
+    expect(await failures(through)).toEqual([])
+    await at.db.admin.query('alter table town.lines disable row level security')
+    control(await failures(through)).not.toEqual([])
+    await at.db.admin.query('alter table town.lines enable row level security')
   })
 })

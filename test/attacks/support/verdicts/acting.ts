@@ -30,14 +30,20 @@ export const acting = {
   'acting on in a transaction that began before the revocation': stated(
     'whoever was given something',
     'a context that acts for somebody by delegation holds to the end of its transaction, as long as contexts live',
+    'acting-for-others.md',
+    'revocation from the next `enter`',
   ),
   'a cursor that was opened before the revocation': stated(
     'whoever was given something',
     'it goes on with what it saw when it was opened, to the end of its transaction',
+    'security.md',
+    'An open cursor goes on as who opened it',
   ),
   'a pass used after the revocation': stated(
     'whoever was given something',
     'a pass holds for its seconds, 300 at most, and begets none that lasts longer',
+    'acting-for-others.md',
+    'when the pass ends, at most its seconds later',
   ),
   'a delegation for some tables used on another': closed(
     'whoever was given something',
@@ -103,5 +109,7 @@ export const acting = {
   'behind PgBouncer, a pass used after the revocation': stated(
     'whoever was given something',
     'a pass holds for its seconds, 300 at most',
+    'acting-for-others.md',
+    'when the pass ends, at most its seconds later',
   ),
 } as const satisfies Record<string, Verdict>

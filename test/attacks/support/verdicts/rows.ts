@@ -56,9 +56,21 @@ export const rows = {
   'a partition attached outside the watched path': stated(
     login,
     'open by its own name where default privileges grant it, until check() is read and sync() run',
+    'security.md',
+    'A partition that is attached',
   ),
-  'a table made outside the watched path': stated(login, 'open until check() is read'),
-  'locking a table for everybody': stated(login, 'whoever may write a table may lock it'),
+  'a table made outside the watched path': stated(
+    login,
+    'open until check() is read',
+    'security.md',
+    'A new table is as open as its grants',
+  ),
+  'locking a table for everybody': stated(
+    login,
+    'whoever may write a table may lock it',
+    'security.md',
+    'Whoever may write a table may lock it',
+  ),
   'pointing at a foreign row': closed(login, 'references are checked as the writer'),
   'probing for a foreign row by a foreign key': closed(
     login,
@@ -67,10 +79,14 @@ export const rows = {
   'probing for a foreign parent by the name of the key that fails': stated(
     login,
     'of two keys to a parent PostgreSQL names the one that failed; the runtime’s error does not',
+    'security.md',
+    'A child of a foreign parent and one of a missing parent are refused by keys of different names',
   ),
   'cascading into foreign rows': stated(
     login,
     'rows that pointed across owners before, and references left unchecked on purpose, follow the row they point at',
+    'security.md',
+    'Rows that pointed across owners before they were protected follow the row they point at',
   ),
   'changing the key that one’s own rows are pointed at by': closed(
     login,
@@ -79,10 +95,14 @@ export const rows = {
   'a unique key as an oracle': stated(
     login,
     'unique keys hold across owners: a collision tells that a value is taken',
+    'security.md',
+    'A unique key over columns without the owner tells that a value exists',
   ),
   'a sequence as a counter of everybody’s rows': stated(
     login,
     'numbers that are missing are others’',
+    'security.md',
+    'Sequences show how many rows were made',
   ),
   'functions and operators in WHERE that leak what they are given': closed(
     login,
@@ -94,13 +114,22 @@ export const rows = {
     'PostgreSQL leaves values out of errors under row-level security',
   ),
   'making a function, an operator or a cast that leaks': closed(login, 'no CREATE anywhere'),
-  EXPLAIN: stated(login, 'shows how many rows a filter removed, never their values'),
+  EXPLAIN: stated(
+    login,
+    'shows how many rows a filter removed, never their values',
+    'security.md',
+    'Timing, aggregate counters and shared resources',
+  ),
   'counters and statistics of the catalog': stated(
     login,
     'shows sizes and numbers of rows, never values',
+    'security.md',
+    'Timing, aggregate counters and shared resources',
   ),
   'the text of statements that others run': stated(
     login,
     'sessions of one login see one another’s texts: bind values, do not paste them',
+    'security.md',
+    '`pg_stat_activity` shows a session the SQL text of other sessions of its login',
   ),
 } as const satisfies Record<string, Verdict>

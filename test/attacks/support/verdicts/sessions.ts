@@ -84,6 +84,8 @@ export const sessions = {
   'one’s own login shut out for good': stated(
     login,
     'every role may change its own settings and password; it harms the login, and shows nothing',
+    'security.md',
+    'Whoever has SQL in a session may change the settings and the password of its login',
   ),
   'a prepared plan used under another identity': closed(
     'the next user of a pooled connection',
@@ -100,15 +102,21 @@ export const sessions = {
   'a cursor WITH HOLD read by the next user of the connection': stated(
     'the next user of a pooled connection',
     'its rows are the session’s own copy; whoever pools connections must close or reset them',
+    'security.md',
+    'A cursor WITH HOLD outlives its transaction',
   ),
   'an open cursor that changes hands inside one transaction': stated(
     login,
     'it goes on as who opened it, in the transaction that had that credential',
+    'security.md',
+    'An open cursor goes on as who opened it',
   ),
   'two contexts in one transaction': closed(login, 'enter() refuses a second identity'),
   'a second credential after the first context was thrown away': stated(
     login,
     'needs credentials of both',
+    'security.md',
+    'Whoever holds two credentials may use one after the other in a transaction',
   ),
   'a deferred trigger that runs as the last identity of a transaction': closed(
     login,
@@ -165,5 +173,11 @@ export const sessions = {
   'behind PgBouncer, a session setting that another client finds': stated(
     'a client of a transaction pooler',
     'a transaction pooler keeps session settings; contexts are no such setting, and enter() trusts none',
+    'security.md',
+    'A transaction pooler hands on what a client sets for its session',
+  ),
+  'behind PgBouncer, everything that the mutants are found by': closed(
+    'a client of a transaction pooler',
+    'contexts are local to a transaction, credentials are verified by the server',
   ),
 } as const satisfies Record<string, Verdict>
