@@ -5,8 +5,8 @@ import { runReporter } from './test/support/reporter/reporter.js'
 const majors = (process.env.MAJORS ?? '15 18').split(/[\s,]+/).filter(Boolean)
 const everyTest = 'test/**/*.test.ts'
 const unitTests = 'test/**/*.unit.test.ts'
-/** The command line, the pages and what a crash leaves hang on no version of the server: once in `make test`, on every major in `make test-all`. */
-const once = ['test/cli/**', 'test/docs/**', 'test/rollout/kill.test.ts']
+/** The command line, the pages, tools for migrations and what a crash leaves hang on no version of the server: once in `make test`, on every major in `make test-all`. */
+const once = ['test/cli/**', 'test/docs/**', 'test/migrations/**', 'test/rollout/kill.test.ts']
 
 export default defineConfig({
   test: {

@@ -1,5 +1,6 @@
 import type { ClientBase } from 'pg'
 import { buildModel } from './build-model.js'
+import { emitDrizzle } from './emit/drizzle.js'
 import { emitFile, importedNames } from './emit/file.js'
 import { introspect, type IntrospectOptions } from './introspect.js'
 import type { Snapshot } from './snapshot.js'
@@ -13,6 +14,8 @@ export interface GenerateOptions {
   readonly camel?: boolean
   /** Where the generated file imports the runtime from. Default: `tenantry`. */
   readonly runtime?: string
+  /** Modules with Drizzle tables: what tenantry made on them is generated instead, for drizzle-kit push. */
+  readonly drizzle?: readonly string[]
 }
 
 /** Reads the catalog and returns the text of the generated file. */
@@ -23,6 +26,7 @@ export async function generate(client: ClientBase, options: GenerateOptions = {}
 
 /** The same from a snapshot taken before. */
 export function generateFrom(snapshot: Snapshot, options: GenerateOptions = {}): string {
+  if (options.drizzle) return emitDrizzle(snapshot, options.drizzle)
   const defaultSchema = options.schemas?.[0]
   const model = buildModel(snapshot, {
     imported: importedNames,

@@ -7,7 +7,8 @@ import type { Io } from './io.js'
 
 interface Options {
   readonly url?: string
-  readonly out: string
+  readonly out?: string
+  readonly drizzle?: string[]
   readonly schema?: string[]
   readonly role?: string
   readonly camel?: true
@@ -20,10 +21,14 @@ export function generateCommand(io: Io): Command {
   return new Command('generate')
     .description('Write typed accessors for the tables the application may use, or check the file.')
     .option('--url <url>', connectionHelp)
-    .option('--out <file>', 'the file to write', 'tenantry.generated.ts')
+    .option('--out <file>', 'the file to write (default: tenantry.generated.ts)')
     .option('--schema <name...>', 'only these schemas; tables of the first go by their bare names')
     .option('--role <role>', 'whose privileges decide what is generated (default: tenantry_user)')
     .option('--camel', 'camelCase properties for snake_case tables and columns')
+    .option(
+      '--drizzle <module...>',
+      'instead: what tenantry made on the Drizzle tables of these modules, for drizzle-kit push (default file: tenantry.drizzle.ts)',
+    )
     .option('--check', 'write nothing; exit 1 and print a diff when the file is out of date')
     .option('--watch', 'keep running, and write the file anew whenever the schema changes')
     .addHelpText(
@@ -33,7 +38,8 @@ The same schema gives the same bytes: keep the file in git, and run --check in C
 
 Examples:
   tenantry generate --out src/tenantry.generated.ts
-  tenantry generate --out src/tenantry.generated.ts --check`,
+  tenantry generate --out src/tenantry.generated.ts --check
+  tenantry generate --drizzle ./schema --out src/tenantry.drizzle.ts`,
     )
     .action((options: Options) => {
       if (options.check && options.watch) {
@@ -47,20 +53,20 @@ Examples:
 async function write(io: Io, client: ClientBase, options: Options): Promise<void> {
   const { generate, writeFileAtomically } = await generator()
   const text = await generate(client, generateOptions(options))
-  const changed = await writeFileAtomically(options.out, text)
-  io.err(changed ? `${options.out} written.\n` : `${options.out} is up to date.\n`)
+  const changed = await writeFileAtomically(fileOf(options), text)
+  io.err(changed ? `${fileOf(options)} written.\n` : `${fileOf(options)} is up to date.\n`)
 }
 
 async function check(io: Io, client: ClientBase, options: Options): Promise<void> {
   const { generate, checkFile } = await generator()
-  const drift = await checkFile(options.out, await generate(client, generateOptions(options)))
+  const drift = await checkFile(fileOf(options), await generate(client, generateOptions(options)))
   if (drift.stale) {
     io.out(drift.diff)
-    throw new CliError('STALE', `${options.out} is out of date.`, {
+    throw new CliError('STALE', `${fileOf(options)} is out of date.`, {
       hint: 'Run tenantry generate.',
     })
   }
-  io.err(`${options.out} is up to date.\n`)
+  io.err(`${fileOf(options)} is up to date.\n`)
 }
 
 async function follow(io: Io, client: ClientBase, options: Options): Promise<void> {
@@ -68,18 +74,22 @@ async function follow(io: Io, client: ClientBase, options: Options): Promise<voi
   const stop = new AbortController()
   const onSignal = (): void => stop.abort()
   process.once('SIGINT', onSignal).once('SIGTERM', onSignal)
-  io.err(`${options.out} follows the schema. Stop with Ctrl-C.\n`)
+  io.err(`${fileOf(options)} follows the schema. Stop with Ctrl-C.\n`)
   await watch(client, generateOptions(options), {
     signal: stop.signal,
     onChange: async (text) => {
-      if (await writeFileAtomically(options.out, text)) io.err(`${options.out} written.\n`)
+      if (await writeFileAtomically(fileOf(options), text)) io.err(`${fileOf(options)} written.\n`)
     },
   })
   process.off('SIGINT', onSignal).off('SIGTERM', onSignal)
 }
 
-function generateOptions({ schema, role, camel }: Options): GenerateOptions {
+const fileOf = ({ out, drizzle }: Options): string =>
+  out ?? (drizzle ? 'tenantry.drizzle.ts' : 'tenantry.generated.ts')
+
+function generateOptions({ schema, role, camel, drizzle }: Options): GenerateOptions {
   return {
+    ...(drizzle && { drizzle }),
     ...(schema && { schemas: schema }),
     ...(role !== undefined && { role }),
     ...(camel && { camel }),

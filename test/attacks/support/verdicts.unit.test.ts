@@ -71,6 +71,8 @@ describe('the verdicts', () => {
       return !residual && !naively.has(name) && !/\b(control|both)\(/.test(text)
     })
     expect(without.map(({ name }) => name)).toEqual([])
+    const stage = read('test/attacks/controls.test.ts')
+    for (const what of Object.keys(naive)) expect(stage).toContain(`naively('${what}'`)
     for (const name of naively) expect(Object.keys(verdicts)).toContain(name)
     for (const [name, { elsewhere }] of all) {
       if (elsewhere) expect(elsewhere.control.length, name).toBeGreaterThan(3)
