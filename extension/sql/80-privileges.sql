@@ -58,7 +58,10 @@ grant execute on function tenantry.principal(text, text), tenantry.reach(text, t
 -- A new partition of a kind's table takes over its trigger, so whoever creates partitions must be allowed to call this. It
 -- cannot be called but as a trigger, and looks into the registry for what to follow.
 grant execute on function tenantry_private.follow_kind(), tenantry_private.follow_membership(), tenantry_private.keep_owner(), tenantry_private.record_actor(), tenantry_private.reach_of(text, text, text), tenantry_private.is_without_context() to public;
-grant select on tenantry.kinds, tenantry.tables, tenantry.membership_sources, tenantry.schemas, tenantry.encrypted_columns to public;
+-- Whoever creates tables knows nothing of tenantry. These work inside of an event trigger alone, on what its statement made.
+grant execute on function tenantry_private.judge_ddl(), tenantry_private.settle_births() to public;
+grant usage on schema tenantry_private to public;
+grant select on tenantry.kinds, tenantry.tables, tenantry.membership_sources, tenantry.schemas, tenantry.rules, tenantry.encrypted_columns to public;
 grant execute on function tenantry_private.privilege_names(integer), tenantry_private.privilege_list(integer), tenantry_private.encrypted_listing(), tenantry.wants_key_share() to public;
 
 -- What decrypting views and accessors call as whoever reads: each gives nothing but sealed rings to anybody, and opens
@@ -113,7 +116,8 @@ grant execute on function
   tenantry.protect(regclass, name, text, name[], name[], boolean, jsonb, text, name, boolean), tenantry.unprotect(regclass, boolean),
   tenantry.share(regclass, name[], boolean), tenantry.unshare(regclass, boolean),
   tenantry.exempt(regclass, text), tenantry.unexempt(regclass),
-  tenantry.manage_schema(name, name), tenantry.unmanage_schema(name),
+  tenantry.manage_schema(name, name, name, text), tenantry.unmanage_schema(name),
+  tenantry.register_rule(name, text, name, text, name[]), tenantry.unregister_rule(name, text),
   tenantry.sync(boolean), tenantry.uninstall(boolean), tenantry.check(text),
   tenantry.create_master_key(bytea), tenantry.bring_key_share(bytea), tenantry.assume(tenantry.entity, tenantry.entity, bytea),
   tenantry.set_key_provider(text, text), tenantry.alter_table(regclass, text), tenantry.watch_ddl(), tenantry.finish_master_rotation(bytea), tenantry.shred(tenantry.entity, text),
@@ -147,6 +151,7 @@ begin
              'ambient_context', 'session_binding', 'login_refusal', 'require_ordinary_login', 'issuer_of', 'verified_claims', 'issuer_by_header', 'admitted', 'settle', 'enter_for_pass',
              'record_entities', 'refresh_table_owners', 'follow_secrets',
              'view_source', 'record_view', 'views_to_follow', 'make_view', 'unmake_view', 'suspend_views', 'resume_views', 'make_seal', 'follow_alter', 'keep_trigger_note', 'before_alter', 'after_alter', 'after_drop',
+             'write_declaration', 'write_expressions', 'erase_declaration', 'make_reference_check', 'make_owner_fill', 'bear', 'birth_declaration', 'know_schema', 'weakness', 'refuse_weakening', 'watch', 'settle_watched', 'note_weakening', 'judge_policy', 'judge_grants', 'judge_view', 'judge_ddl', 'settle_births', 'after_ddl', 'follow_renames', 'write_rename',
              'links_of', 'walk', 'reached', 'held', 'passable', 'may_revoke', 'behind', 'note', 'givers_live', 'link_ends', 'chain_ends', 'count_membership', 'require_container', 'visible_delegations', 'way_to', 'is_allowed',
              -- keys, shares and plaintexts
              'aes_encrypt', 'aes_decrypt', 'expanded', 'keep_share', 'key_file', 'current_share', 'has_share', 'wrapped', 'unwrapped', 'unlock', 'key_of',

@@ -37,7 +37,7 @@ begin
         on ours.class = d.refclassid and ours.oid = d.refobjid
      where d.deptype = 'n'
        and not (d.classid = 'pg_event_trigger'::regclass
-                and exists (select from pg_event_trigger e where e.oid = d.objid and e.evtname in ('tenantry_before_alter', 'tenantry_after_alter', 'tenantry_after_drop')))
+                and exists (select from pg_event_trigger e where e.oid = d.objid and e.evtname in ('tenantry_before_alter', 'tenantry_after_alter', 'tenantry_after_drop', 'tenantry_after_ddl')))
        and coalesce((pg_identify_object(d.classid, d.objid, d.objsubid)).schema, '') not in ('tenantry', 'tenantry_private')
        and (pg_identify_object(d.classid, d.objid, d.objsubid)).identity !~ ' on tenantry(_private)?\.'
        and pg_describe_object(d.classid, d.objid, d.objsubid) !~ ' (on|of|for) (table|view|column \S+ of table)? ?tenantry(_private)?\.';
@@ -60,7 +60,7 @@ begin
     end if;
     drop schema reach;
     drop function tenantry_private.define_reach_view(regclass), tenantry_private.drop_reach_view(regclass),
-      tenantry_private.suspend_reach_views(text), tenantry_private.resume_reach_views(oid[]);
+      tenantry_private.suspend_reach_views(text), tenantry_private.resume_reach_views(oid[]), tenantry_private.make_born_view(regclass);
     if not superuser then
       set local role tenantry_engine;
     end if;

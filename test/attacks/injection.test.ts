@@ -179,6 +179,9 @@ describe('SQL that is injected into one person’s session', () => {
         'tenantry_private.is_without_context()',
         'tenantry_private.keep_owner()',
         'tenantry_private.record_actor()',
+        // of event triggers: outside of one they refuse
+        'tenantry_private.judge_ddl()',
+        'tenantry_private.settle_births()',
         // acting for others: each asks the context, and tells only about what it reaches
         'tenantry.delegate(tenantry.entity,text[],tenantry.entity,timestamp with time zone,regclass[],integer)',
         'tenantry.entered()',

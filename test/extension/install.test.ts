@@ -78,6 +78,7 @@ describe('an installation', () => {
         'function tenantry_private.define_reach_view(regclass) of tenantry_reach',
         'function tenantry_private.drop_reach_view(regclass) of tenantry_reach',
         'function tenantry_private.resume_reach_views(oid[]) of tenantry_reach',
+        'function tenantry_private.make_born_view(regclass) of tenantry_reach',
         'function tenantry_private.suspend_reach_views(text) of tenantry_reach',
         'function tenantry_private.engine_batch(regclass,uuid,text,bytea,integer) of tenantry_engine',
       ].sort(),
@@ -96,6 +97,7 @@ describe('an installation', () => {
       define_reach_view: 'tenantry_reach',
       drop_reach_view: 'tenantry_reach',
       resume_reach_views: 'tenantry_reach',
+      make_born_view: 'tenantry_reach',
       suspend_reach_views: 'tenantry_reach',
       engine_batch: 'tenantry_engine',
     }
@@ -134,11 +136,13 @@ describe('an installation', () => {
       'tenantry_private.follow_kind()',
       'tenantry_private.follow_membership()',
       'tenantry_private.is_without_context()',
+      'tenantry_private.judge_ddl()',
       'tenantry_private.keep_owner()',
       'tenantry_private.privilege_list(integer)',
       'tenantry_private.privilege_names(integer)',
       'tenantry_private.reach_of(text,text,text)',
       'tenantry_private.record_actor()',
+      'tenantry_private.settle_births()',
     ])
   })
 
@@ -161,6 +165,7 @@ describe('an installation', () => {
       'tenantry.encrypted_columns',
       'tenantry.kinds',
       'tenantry.membership_sources',
+      'tenantry.rules',
       'tenantry.schemas',
       'tenantry.tables',
     ])

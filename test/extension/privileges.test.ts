@@ -61,10 +61,12 @@ describe('an admin of another database', () => {
     expect(rows.map(({ name }) => name)).toEqual([
       'tenantry.delegate(tenantry.entity,text[],tenantry.entity,timestamp with time zone,regclass[],integer)',
       'tenantry.revoke(uuid,tenantry.entity,tenantry.entity)',
+      'tenantry_private.judge_ddl()',
       'tenantry_private.resume_facades()',
       'tenantry_private.resume_reach_views(oid[])',
       'tenantry_private.ring_now(text)',
       'tenantry_private.ring_now(text,uuid[])',
+      'tenantry_private.settle_births()',
       'tenantry_private.suspend_facades(text)',
       'tenantry_private.suspend_reach_views(text)',
     ])

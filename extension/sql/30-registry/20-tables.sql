@@ -124,12 +124,17 @@ comment on column tenantry_private.bound_roles.bound_at is 'When.';
 
 create table tenantry_private.schemas (
   schema_name    name primary key,
-  migration_role name
+  migration_role name,
+  owner_column   name,
+  owner_kind     text references tenantry_private.kinds (kind),
+  check ((owner_column is null) = (owner_kind is null))
 );
 
 comment on table tenantry_private.schemas is 'Schemas that tenantry manages.';
 comment on column tenantry_private.schemas.schema_name is 'The schema.';
 comment on column tenantry_private.schemas.migration_role is 'The role that migrations run as; it has a policy of its own on every protected table there.';
+comment on column tenantry_private.schemas.owner_column is 'New tables with such a column are protected by it.';
+comment on column tenantry_private.schemas.owner_kind is 'The kind of that owner.';
 
 create table tenantry_private.tables (
   relation             regclass    primary key,
@@ -174,6 +179,26 @@ comment on column tenantry_private.tables.expressions is 'Policy name → how Po
 comment on column tenantry_private.tables.before is 'What the table was like before: row security, owner default, nullability.';
 comment on column tenantry_private.tables.declared_by is 'The login role that declared it.';
 comment on column tenantry_private.tables.declared_at is 'When.';
+
+-- By numbers, so that what a restore brings is not guarded before sync() has looked at it: a restore alters tables before it
+-- protects them.
+create table tenantry_private.guarded_relations (
+  relation oid not null primary key,
+  database oid not null
+);
+
+comment on table tenantry_private.guarded_relations is 'Protected tables that have been found as declared in this database: what protects them is guarded from then on.';
+comment on column tenantry_private.guarded_relations.relation is 'The table.';
+comment on column tenantry_private.guarded_relations.database is 'The database.';
+
+create table tenantry_private.known_relations (
+  relation  regclass     not null primary key,
+  namespace regnamespace not null
+);
+
+comment on table tenantry_private.known_relations is 'Tables that were there when their schema was managed or when they were protected, or have been seen at their birth.';
+comment on column tenantry_private.known_relations.relation is 'The table.';
+comment on column tenantry_private.known_relations.namespace is 'The schema it was in: a table that moves in is a new one.';
 
 create table tenantry_private.settings (
   setting text primary key check (setting in ('audience', 'on_missing_context', 'context_lifetime', 'key_provider')),

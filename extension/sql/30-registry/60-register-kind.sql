@@ -275,10 +275,14 @@ begin
           select format('memberships in %s', m.relation) from tenantry_private.membership_sources m where kind in (m.member_kind, m.container_kind)
           union all
           select format('rows of %s that are shared by it', t.relation)
-            from tenantry_private.tables t cross join lateral jsonb_each_text(t.shared_by) s where s.value = kind) as usage;
+            from tenantry_private.tables t cross join lateral jsonb_each_text(t.shared_by) s where s.value = kind
+          union all
+          select format('new tables of the schema %I', s.schema_name) from tenantry_private.schemas s where s.owner_kind = kind
+          union all
+          select format('the rule %L of the schema %I', r.pattern, r.schema_name) from tenantry_private.birth_rules r where r.owner_kind = kind) as usage;
   if user_of is not null then
     perform tenantry_private.refuse(format('kind %s is in use by %s', kind, user_of),
-      'Unprotect those tables, unregister those services and memberships, and unregister those kinds, or register them again without an owner, first.');
+      'Unprotect those tables, unregister those services, memberships and rules, manage those schemas without an owner column, and unregister those kinds, or register them again without an owner, first.');
   end if;
   delete from tenantry_private.entities e where e.kind = forget_kind.kind;
   delete from tenantry_private.kinds k where k.kind = forget_kind.kind;

@@ -9,9 +9,9 @@ select t.relation, n.nspname as schema_name, c.relname as table_name, t.class, t
 comment on view tenantry.tables is 'How each application table is isolated: owned, by_parent, shared or exempt.';
 
 create view tenantry.schemas as
-select s.schema_name, s.migration_role from tenantry_private.schemas s;
+select s.schema_name, s.migration_role, s.owner_column, s.owner_kind from tenantry_private.schemas s;
 
-comment on view tenantry.schemas is 'Schemas that tenantry manages, and the role that migrations run as.';
+comment on view tenantry.schemas is 'Schemas that tenantry manages, the role that migrations run as, and the column by which new tables there are protected.';
 
 -- A declaration passes between the halves of protect() as one row of the registry.
 create function tenantry_private.declared(target regclass)
@@ -60,23 +60,12 @@ $$;
 
 comment on function tenantry_private.require_declarable(regclass) is 'Raises 42501 unless the session''s login owns a table, or it is gone.';
 
-create function tenantry_private.record_table(declaration tenantry_private.tables)
+-- Without questions: whoever calls this has asked them.
+create function tenantry_private.write_declaration(declaration tenantry_private.tables)
 returns void
-language plpgsql volatile security definer
-set search_path = pg_catalog, pg_temp
-set debug_print_parse = off
-set debug_print_rewritten = off
-set debug_print_plan = off
+language plpgsql volatile
 as $$
 begin
-  perform tenantry_private.require_admin('declare how tables are isolated');
-  -- The number of a table that is yet to come could be guessed.
-  if not exists (select from pg_catalog.pg_class c where c.oid = declaration.relation) then
-    perform tenantry_private.refuse(format('there is no table %s', declaration.relation), 'Declare tables that exist.');
-  end if;
-  if declaration.class <> 'exempt' or (tenantry_private.declared(declaration.relation)).class <> 'exempt' then
-    perform tenantry_private.require_declarable(declaration.relation);
-  end if;
   insert into tenantry_private.tables as t
          (relation, tag, class, owner_column, owner_kind, owner_from, parent, unchecked_references, writers, reason, before,
           reach, shared_by, public_when, actor_column)
@@ -108,9 +97,21 @@ begin
 end
 $$;
 
-comment on function tenantry_private.record_table(tenantry_private.tables) is 'Writes a declaration: the definer half of protect(), share() and exempt().';
+comment on function tenantry_private.write_declaration(tenantry_private.tables) is 'Writes a declaration.';
 
-create function tenantry_private.forget_table(target regclass)
+create function tenantry_private.is_guarded(target oid)
+returns boolean
+language sql stable
+set search_path = pg_catalog, pg_temp
+return exists (
+  select
+    from tenantry_private.guarded_relations g
+    join pg_catalog.pg_database d on d.oid = g.database and d.datname = current_database()
+   where g.relation = target);
+
+comment on function tenantry_private.is_guarded(oid) is 'Whether a table is protected and has been found so in this database.';
+
+create function tenantry_private.record_table(declaration tenantry_private.tables)
 returns void
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
@@ -118,17 +119,32 @@ set debug_print_parse = off
 set debug_print_rewritten = off
 set debug_print_plan = off
 as $$
+begin
+  perform tenantry_private.require_admin('declare how tables are isolated');
+  -- The number of a table that is yet to come could be guessed.
+  if not exists (select from pg_catalog.pg_class c where c.oid = declaration.relation) then
+    perform tenantry_private.refuse(format('there is no table %s', declaration.relation), 'Declare tables that exist.');
+  end if;
+  if declaration.class <> 'exempt' or (tenantry_private.declared(declaration.relation)).class <> 'exempt' then
+    perform tenantry_private.require_declarable(declaration.relation);
+  end if;
+  perform tenantry_private.write_declaration(declaration);
+end
+$$;
+
+comment on function tenantry_private.record_table(tenantry_private.tables) is 'Writes a declaration: the definer half of protect(), share() and exempt().';
+
+create function tenantry_private.erase_declaration(target regclass)
+returns void
+language plpgsql volatile
+as $$
 declare
   the_tag text;
   routine regprocedure;
 begin
-  perform tenantry_private.require_admin('declare how tables are isolated');
-  if (tenantry_private.declared(target)).class <> 'exempt' then
-    perform tenantry_private.require_declarable(target);
-  end if;
   delete from tenantry_private.tables t where t.relation = target returning t.tag into the_tag;
   delete from tenantry_private.granted_across g where g.relation = target;
-  perform tenantry_private.note('unprotect', target::text);
+  delete from tenantry_private.guarded_relations g where g.relation = target;
   for routine in
     select p.oid::regprocedure
       from pg_catalog.pg_proc p
@@ -141,7 +157,27 @@ begin
 end
 $$;
 
-comment on function tenantry_private.forget_table(regclass) is 'Forgets a declaration and the trigger functions made for it.';
+comment on function tenantry_private.erase_declaration(regclass) is 'Forgets a declaration and the trigger functions made for it, without questions.';
+
+create function tenantry_private.forget_table(target regclass)
+returns void
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
+as $$
+begin
+  perform tenantry_private.require_admin('declare how tables are isolated');
+  if (tenantry_private.declared(target)).class <> 'exempt' then
+    perform tenantry_private.require_declarable(target);
+  end if;
+  perform tenantry_private.note('unprotect', target::text);
+  perform tenantry_private.erase_declaration(target);
+end
+$$;
+
+comment on function tenantry_private.forget_table(regclass) is 'The definer half of whatever takes a declaration back: erase_declaration().';
 
 create function tenantry_private.refresh_table_owners()
 returns void

@@ -84,6 +84,25 @@ begin
     end if;
   end loop;
 
+  -- A column's REFERENCES lets somebody's foreign key ask whether a row is there.
+  for holder in
+    select a.attname, coalesce(quote_ident(r.rolname), 'public') as name
+      from pg_catalog.pg_attribute a
+      join pg_catalog.pg_class c on c.oid = a.attrelid
+     cross join aclexplode(a.attacl) acl
+      left join pg_catalog.pg_roles r on r.oid = acl.grantee
+     where a.attrelid = target and a.attacl is not null and acl.privilege_type = 'REFERENCES' and acl.grantee <> c.relowner
+       and (acl.grantee in (0, users) or exists (
+              select
+                from tenantry_private.allowed_logins() l
+                join pg_catalog.pg_roles m on m.rolname = l.role_name
+               where l.granted_as = 'user' and not m.rolsuper and pg_has_role(m.oid, acl.grantee, 'member')))
+     order by a.attnum, 2
+  loop
+    statement := format('revoke references (%I) on table %s from %s', holder.attname, target, holder.name);
+    return next;
+  end loop;
+
   -- Serial columns and other defaults that draw from a sequence; identity columns need nothing.
   if protected then
     for sequence in

@@ -171,19 +171,14 @@ comment on function tenantry_private.reference_check_body(tenantry_private.table
   'The body of a table''s reference check; null where nothing has to be checked. The error is the one PostgreSQL raises for a missing row under row-level security.';
 
 -- Made by the owner of the package, because only it may create functions here; runs as whoever writes the table.
-create function tenantry_private.define_reference_check(target regclass)
+create function tenantry_private.make_reference_check(target regclass)
 returns void
-language plpgsql volatile security definer
-set search_path = pg_catalog, pg_temp
-set debug_print_parse = off
-set debug_print_rewritten = off
-set debug_print_plan = off
+language plpgsql volatile
 as $$
 declare
   declaration constant tenantry_private.tables := tenantry_private.declared(target);
   routine     constant text := format('tenantry_private.%I()', 'check_references_' || declaration.tag);
 begin
-  perform tenantry_private.require_admin('declare how tables are isolated');
   execute format($sql$
     create or replace function %s
     returns trigger
@@ -196,9 +191,9 @@ begin
 end
 $$;
 
-comment on function tenantry_private.define_reference_check(regclass) is 'Makes, or makes anew, the trigger function that checks a table''s references.';
+comment on function tenantry_private.make_reference_check(regclass) is 'Makes, or makes anew, the trigger function that checks a table''s references.';
 
-create function tenantry_private.define_owner_fill(target regclass)
+create function tenantry_private.define_reference_check(target regclass)
 returns void
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
@@ -206,13 +201,24 @@ set debug_print_parse = off
 set debug_print_rewritten = off
 set debug_print_plan = off
 as $$
+begin
+  perform tenantry_private.require_admin('declare how tables are isolated');
+  perform tenantry_private.make_reference_check(target);
+end
+$$;
+
+comment on function tenantry_private.define_reference_check(regclass) is 'The definer half of what makes a table''s triggers: make_reference_check().';
+
+create function tenantry_private.make_owner_fill(target regclass)
+returns void
+language plpgsql volatile
+as $$
 declare
   declaration constant tenantry_private.tables := tenantry_private.declared(target);
   parent      constant tenantry_private.tables := tenantry_private.declared(declaration.parent);
   key         constant pg_catalog.pg_constraint := tenantry_private.declared_key(declaration);
   routine     constant text := format('tenantry_private.%I()', 'fill_owner_' || declaration.tag);
 begin
-  perform tenantry_private.require_admin('declare how tables are isolated');
   execute format($sql$
     create or replace function %s
     returns trigger
@@ -227,7 +233,23 @@ begin
 end
 $$;
 
-comment on function tenantry_private.define_owner_fill(regclass) is 'Makes, or makes anew, the trigger function that takes a new row''s owner from its parent.';
+comment on function tenantry_private.make_owner_fill(regclass) is 'Makes, or makes anew, the trigger function that takes a new row''s owner from its parent.';
+
+create function tenantry_private.define_owner_fill(target regclass)
+returns void
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
+as $$
+begin
+  perform tenantry_private.require_admin('declare how tables are isolated');
+  perform tenantry_private.make_owner_fill(target);
+end
+$$;
+
+comment on function tenantry_private.define_owner_fill(regclass) is 'The definer half of what makes a table''s triggers: make_owner_fill().';
 
 create function tenantry_private.trigger_function(target regclass, trigger_name name)
 returns text

@@ -1,16 +1,11 @@
-create function tenantry_private.confirm_table(target regclass)
+create function tenantry_private.write_expressions(target regclass)
 returns void
-language plpgsql volatile security definer
-set search_path = pg_catalog, pg_temp
-set debug_print_parse = off
-set debug_print_rewritten = off
-set debug_print_plan = off
+language plpgsql volatile
 as $$
 declare
   declaration constant tenantry_private.tables := tenantry_private.declared(target);
   missing     text;
 begin
-  perform tenantry_private.require_admin('declare how tables are isolated');
   -- Whoever calls this, the table itself must say that it is protected.
   select string_agg(w.policy, ', ')
     into missing
@@ -30,11 +25,33 @@ begin
              from tenantry_private.wanted_policies(declaration) w
              join tenantry_private.actual_policies(target) a on a.policy = w.policy)
    where t.relation = target;
+  insert into tenantry_private.guarded_relations as g (relation, database)
+  select target, d.oid from pg_catalog.pg_database d where d.datname = current_database()
+      on conflict (relation) do update set database = excluded.database where g.database <> excluded.database;
+  insert into tenantry_private.known_relations (relation, namespace)
+  select c.oid, c.relnamespace from tenantry_private.relation_tree(target) tree join pg_catalog.pg_class c on c.oid = tree.relation
+      on conflict do nothing;
   perform tenantry_private.refresh_table_owners();
 end
 $$;
 
-comment on function tenantry_private.confirm_table(regclass) is 'Records that a table carries what it was declared to carry, after looking.';
+comment on function tenantry_private.write_expressions(regclass) is 'Records that a table carries what it was declared to carry, after looking.';
+
+create function tenantry_private.confirm_table(target regclass)
+returns void
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
+as $$
+begin
+  perform tenantry_private.require_admin('declare how tables are isolated');
+  perform tenantry_private.write_expressions(target);
+end
+$$;
+
+comment on function tenantry_private.confirm_table(regclass) is 'The definer half of whatever protects a table: write_expressions().';
 
 -- Carries statements out, or only shows them.
 create function tenantry_private.carry_out(planned text[], locks text[], first_step integer, dry_run boolean)

@@ -1,4 +1,4 @@
-create function tenantry_private.record_schema(target name, migration_role name, managed boolean)
+create function tenantry_private.record_schema(target name, migration_role name, managed boolean, owner_column name default null, owner_kind text default null)
 returns void
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
@@ -8,16 +8,42 @@ set debug_print_plan = off
 as $$
 begin
   perform tenantry_private.require_admin('manage schemas');
-  delete from tenantry_private.schemas s where s.schema_name = target;
+  if not managed or not exists (select from tenantry_private.schemas s where s.schema_name = target) then
+    perform tenantry_private.know_schema(target, managed);
+  end if;
   if managed then
-    insert into tenantry_private.schemas (schema_name, migration_role) values (target, record_schema.migration_role);
+    insert into tenantry_private.schemas as s (schema_name, migration_role, owner_column, owner_kind)
+    values (target, record_schema.migration_role, record_schema.owner_column, record_schema.owner_kind)
+        on conflict (schema_name) do update
+       set migration_role = excluded.migration_role, owner_column = excluded.owner_column, owner_kind = excluded.owner_kind;
+  else
+    delete from tenantry_private.schemas s where s.schema_name = target;
   end if;
 end
 $$;
 
-comment on function tenantry_private.record_schema(name, name, boolean) is 'The definer half of manage_schema() and unmanage_schema().';
+comment on function tenantry_private.record_schema(name, name, boolean, name, text) is 'The definer half of manage_schema() and unmanage_schema().';
 
-create function tenantry.manage_schema(target name, migration_role name default null)
+-- What is born there is for the application; its owner may not be the schema's.
+create function tenantry_private.open_schema(target name)
+returns void
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  grantee name;
+begin
+  foreach grantee in array array['tenantry_user', 'tenantry_reach'] loop
+    if not has_schema_privilege(grantee, quote_ident(target), 'usage') then
+      execute format('grant usage on schema %I to %I', target, grantee);
+    end if;
+  end loop;
+end
+$$;
+
+comment on function tenantry_private.open_schema(name) is 'Lets the application and the reach views look into a schema.';
+
+create function tenantry.manage_schema(target name, migration_role name default null, owner_column name default null, owner_kind text default null)
 returns table (step integer, statement text, lock text)
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
@@ -42,13 +68,22 @@ begin
         'The migration role sees every row, so it must be another login than the application''s.');
     end if;
   end if;
-  perform tenantry_private.record_schema(target, migration_role, true);
+  if (owner_column is null) <> (owner_kind is null) then
+    perform tenantry_private.refuse('owner_column and owner_kind belong together', 'Name the column by which new tables are protected, and the kind of the owners in it.');
+  end if;
+  if owner_kind is not null and not exists (select from tenantry.kinds k where k.kind = owner_kind) then
+    perform tenantry_private.refuse(format('kind %L is not registered', owner_kind), format('Register it first: select tenantry.register_kind(%L, ''<table>'');', owner_kind));
+  end if;
+  perform tenantry_private.record_schema(target, migration_role, true, owner_column, owner_kind);
+  if owner_column is not null then
+    perform tenantry_private.open_schema(target);
+  end if;
   return query select * from tenantry.sync();
 end
 $$;
 
-comment on function tenantry.manage_schema(name, name) is
-  'Puts a schema under tenantry: check() asks for every table in it. migration_role: the role that schema changes, seeds and data migrations run as; it gets a policy of its own on every protected table there and must not be the application''s. A second call changes the role. Errors: 42501, TN011.';
+comment on function tenantry.manage_schema(name, name, name, text) is
+  'Puts a schema under tenantry: new tables in it are protected or closed when they are born, and check() asks for every one. migration_role: the role that schema changes, seeds and data migrations run as; it gets a policy of its own on every protected table there and must not be the application''s. owner_column, owner_kind: new tables with such a column are protected by it, unless a rule says otherwise (register_rule); default: none. A second call changes what it was told. Tables that are there already stay as they are. Errors: 42501, TN011.';
 
 create function tenantry.unmanage_schema(target name)
 returns table (step integer, statement text, lock text)

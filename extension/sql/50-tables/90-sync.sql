@@ -39,6 +39,26 @@ end;
 
 comment on function tenantry_private.renames() is 'Columns that were declared and have another name now.';
 
+create function tenantry_private.write_rename(target regclass, what text, old_name name, new_name name)
+returns void
+language plpgsql volatile
+as $$
+begin
+  case what
+    when 'owner' then
+      update tenantry_private.tables t set owner_column = new_name where t.relation = target;
+    when 'owner_from' then
+      update tenantry_private.tables t set owner_from = array_replace(t.owner_from, old_name, new_name) where t.relation = target;
+    when 'kind_id' then
+      update tenantry_private.kinds k set id_column = new_name where k.relation = target;
+    else
+      update tenantry_private.kinds k set owner_column = new_name where k.relation = target;
+  end case;
+end
+$$;
+
+comment on function tenantry_private.write_rename(regclass, text, name, name) is 'Writes down that a declared column has another name now.';
+
 create function tenantry_private.follow_catalog()
 returns void
 language plpgsql volatile security definer
@@ -72,18 +92,7 @@ begin
      and k.relation is not null and not exists (select from pg_catalog.pg_class c where c.oid = k.relation);
 
   for renamed in select * from tenantry_private.renames() loop
-    case renamed.what
-      when 'owner' then
-        update tenantry_private.tables t set owner_column = renamed.new_name where t.relation = renamed.relation;
-      when 'owner_from' then
-        update tenantry_private.tables t
-           set owner_from = array_replace(t.owner_from, renamed.old_name, renamed.new_name)
-         where t.relation = renamed.relation;
-      when 'kind_id' then
-        update tenantry_private.kinds k set id_column = renamed.new_name where k.relation = renamed.relation;
-      else
-        update tenantry_private.kinds k set owner_column = renamed.new_name where k.relation = renamed.relation;
-    end case;
+    perform tenantry_private.write_rename(renamed.relation, renamed.what, renamed.old_name, renamed.new_name);
   end loop;
   -- A column that is gone needs no exception.
   update tenantry_private.tables t
@@ -162,6 +171,27 @@ begin
   loop
     for step, statement, lock in
       select * from tenantry_private.carry_out(kind.statements, array_fill('SHARE ROW EXCLUSIVE'::text, array[cardinality(kind.statements)]), last, dry_run)
+    loop
+      last := step;
+      return next;
+    end loop;
+  end loop;
+
+  for declared in select u.relation from tenantry_private.unseen_relations() u (relation) loop
+    if not (select pg_has_role(current_user, c.relowner, 'usage') from pg_catalog.pg_class c where c.oid = declared.relation) then
+      raise notice '% came into its schema unseen, and is left as it is: it is not %''s', declared.relation, current_user
+        using hint = 'Run tenantry.sync() as its owner or as a superuser.';
+      continue;
+    end if;
+    select array_agg(b.statement) as statements
+      into plan
+      from tenantry_private.closing_statements(declared.relation) b (statement)
+     where dry_run;
+    if not dry_run then
+      plan.statements := array(select b.statement from tenantry_private.bear_unseen(declared.relation) b (statement));
+    end if;
+    for step, statement, lock in
+      select * from tenantry_private.carry_out(plan.statements, array_fill('ACCESS EXCLUSIVE'::text, array[coalesce(cardinality(plan.statements), 0)]), last, dry_run)
     loop
       last := step;
       return next;
@@ -298,6 +328,16 @@ begin
     end if;
     return next;
   end loop;
+  for item in select s.schema_name from tenantry.schemas s order by 1 loop
+    last := last + 1;
+    step := last;
+    lock := null;
+    statement := format('select tenantry_private.record_schema(%L, null, false)', item.schema_name);
+    if not dry_run then
+      execute statement;
+    end if;
+    return next;
+  end loop;
   for item in
     -- Kinds before their owners' kinds; kinds that own one another come last, in any order.
     with recursive depth (kind, level) as (
@@ -344,6 +384,10 @@ begin
     end if;
     return next;
   end loop;
+  if not dry_run then
+    -- What was changed is looked at now: nothing may wait for the commit when its table is dropped.
+    set constraints tenantry_private.settle immediate;
+  end if;
 end
 $$;
 

@@ -155,7 +155,7 @@ begin
     join pg_catalog.pg_roles r on r.oid = p.proowner
    cross join lateral (
          select case when p.proname in ('define_facade', 'drop_facade', 'lock_facade', 'suspend_facades', 'resume_facades') then 'tenantry_facade'
-                     when p.proname in ('define_reach_view', 'drop_reach_view', 'suspend_reach_views', 'resume_reach_views') then 'tenantry_reach'
+                     when p.proname in ('define_reach_view', 'drop_reach_view', 'suspend_reach_views', 'resume_reach_views', 'make_born_view') then 'tenantry_reach'
                      when p.proname = 'engine_batch' then 'tenantry_engine'
                      else 'tenantry_owner' end) as wanted (owner)
    where n.nspname in ('tenantry', 'tenantry_private') and p.prosecdef and r.rolname <> wanted.owner

@@ -46,6 +46,51 @@ $$;
 
 comment on function tenantry_private.follow_alter() is 'Follows renamed columns of the tables of whoever is there. For the event triggers.';
 
+-- What was declared by names goes on under new ones, and so do the trigger functions, whose bodies have names in them.
+create function tenantry_private.follow_renames(altered oid[])
+returns void
+language plpgsql volatile
+as $$
+declare
+  item    record;
+  renamed regclass[] := '{}';
+begin
+  if not exists (select from tenantry_private.tables t where t.relation = any (altered))
+     and not exists (select from tenantry_private.kinds k where k.relation = any (altered)) then
+    return;
+  end if;
+  for item in select r.* from tenantry_private.renames() r where r.relation = any (altered) loop
+    perform tenantry_private.write_rename(item.relation, item.what, item.old_name, item.new_name);
+    renamed := renamed || item.relation;
+  end loop;
+  update tenantry_private.tables t
+     set unchecked_references = array(select c from unnest(t.unchecked_references) as c where tenantry_private.column_type(t.relation, c) is not null)
+   where t.relation = any (altered)
+     and exists (select from unnest(t.unchecked_references) as c where tenantry_private.column_type(t.relation, c) is null);
+  for item in
+    select t.relation, t.class, t.tag, t.relation = any (renamed) as is_renamed
+      from tenantry_private.tables t
+     where t.class in ('owned', 'by_parent') and tenantry_private.is_guarded(t.relation)
+       and (t.relation = any (altered) or t.parent = any (altered)
+            or exists (select from pg_catalog.pg_constraint c where c.conrelid = t.relation and c.contype = 'f' and c.confrelid = any (altered)))
+  loop
+    if tenantry_private.trigger_function(item.relation, 'tenantry_references_insert') is not null
+       and tenantry_private.trigger_function(item.relation, 'tenantry_references_insert') is distinct from tenantry_private.expected_check(tenantry_private.declared(item.relation), null)
+       and tenantry_private.expected_check(tenantry_private.declared(item.relation), null) is not null then
+      perform tenantry_private.make_reference_check(item.relation);
+    end if;
+    if item.class = 'by_parent' and tenantry_private.trigger_function(item.relation, 'tenantry_owner_fill') is not null then
+      perform tenantry_private.make_owner_fill(item.relation);
+    end if;
+    if item.is_renamed then
+      perform tenantry_private.write_expressions(item.relation);
+    end if;
+  end loop;
+end
+$$;
+
+comment on function tenantry_private.follow_renames(oid[]) is 'Follows renamed tables and columns in what is declared of them. For the event triggers.';
+
 -- Definers, because whoever alters a table knows nothing of tenantry and may not even look into its schemas.
 create function tenantry_private.before_alter()
 returns event_trigger
@@ -73,10 +118,13 @@ set debug_print_parse = off
 set debug_print_rewritten = off
 set debug_print_plan = off
 as $$
+declare
+  altered constant oid[] := array(select c.objid from pg_event_trigger_ddl_commands() c where c.classid = 'pg_catalog.pg_class'::regclass);
 begin
+  perform tenantry_private.follow_renames(altered);
   perform tenantry_private.follow_alter();
   perform tenantry_private.resume_facades();
-  perform tenantry_private.resume_reach_views(array(select c.objid from pg_event_trigger_ddl_commands() c where c.classid = 'pg_catalog.pg_class'::regclass));
+  perform tenantry_private.resume_reach_views(altered);
 end
 $$;
 
@@ -107,10 +155,33 @@ begin
     perform tenantry_private.refuse(format('%s would no longer seal what is written to its encrypted columns', item.relation),
       'To give up an encrypted column: call tenantry.unencrypt_column(…); and drop it then.');
   end loop;
+  -- What is gone needs no protection, and its children belong to themselves.
+  for item in
+    select t.relation, d.object_identity
+      from pg_event_trigger_dropped_objects() d
+      join tenantry_private.tables t on t.relation = d.objid
+     where d.classid = 'pg_catalog.pg_class'::regclass and d.objsubid = 0
+  loop
+    update tenantry_private.tables t set class = 'owned', owner_from = null, parent = null where t.parent = item.relation and t.class = 'by_parent';
+    perform tenantry_private.note('drop_table', item.object_identity);
+    perform tenantry_private.erase_declaration(item.relation);
+  end loop;
+  -- Not where the table itself goes: then nothing of that name is there any more.
+  for item in
+    select c.oid as relation, d.object_type, d.address_names[3] as name
+      from pg_event_trigger_dropped_objects() d
+      join pg_catalog.pg_namespace n on n.nspname = d.address_names[1]
+      join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = d.address_names[2]
+     where d.object_type in ('policy', 'trigger') and d.address_names[3] ~ '^[~]?tenantry_' and tenantry_private.is_guarded(c.oid)
+  loop
+    if not tenantry_private.watch(item.relation) then
+      perform tenantry_private.refuse_weakening(item.relation, format('%s %I is tenantry''s', item.object_type, item.name));
+    end if;
+  end loop;
 end
 $$;
 
-comment on function tenantry_private.after_drop() is 'Event trigger on what is dropped: refuses to drop the triggers that seal. Error: TN011.';
+comment on function tenantry_private.after_drop() is 'Event trigger on what is dropped: forgets declarations of dropped tables, refuses to drop the triggers that seal, and policies and triggers of protected tables. Errors: 42501, TN011.';
 
 create function tenantry.watch_ddl()
 returns void
@@ -130,18 +201,26 @@ begin
   if not exists (select from pg_catalog.pg_event_trigger e where e.evtname = 'tenantry_after_drop') then
     create event trigger tenantry_after_drop on sql_drop execute function tenantry_private.after_drop();
     alter event trigger tenantry_after_drop enable always;
-    comment on event trigger tenantry_after_drop is 'tenantry: keeps the triggers that seal secrets.';
+    comment on event trigger tenantry_after_drop is 'tenantry: keeps policies, and the triggers that seal secrets.';
   end if;
   if not exists (select from pg_catalog.pg_event_trigger e where e.evtname = 'tenantry_after_alter') then
     create event trigger tenantry_after_alter on ddl_command_end when tag in ('ALTER TABLE', 'DROP TABLE') execute function tenantry_private.after_alter();
     alter event trigger tenantry_after_alter enable always;
     comment on event trigger tenantry_after_alter is 'tenantry: makes decrypting views and those of the reach path anew, and follows renamed columns.';
   end if;
+  if not exists (select from pg_catalog.pg_event_trigger e where e.evtname = 'tenantry_after_ddl') then
+    create event trigger tenantry_after_ddl on ddl_command_end
+      when tag in ('CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO', 'CREATE FOREIGN TABLE', 'CREATE MATERIALIZED VIEW', 'CREATE VIEW',
+                   'ALTER TABLE', 'ALTER FOREIGN TABLE', 'ALTER MATERIALIZED VIEW', 'ALTER VIEW', 'CREATE POLICY', 'ALTER POLICY', 'GRANT')
+      execute function tenantry_private.after_ddl();
+    alter event trigger tenantry_after_ddl enable always;
+    comment on event trigger tenantry_after_ddl is 'tenantry: protects or closes new tables of managed schemas, and keeps what protects tables.';
+  end if;
 end
 $$;
 
 comment on function tenantry.watch_ddl() is
-  'Makes the event triggers by which ALTER TABLE and DROP TABLE work on protected tables, in spite of the views on them, for every owner of tables. For superusers; done at installation where a superuser installs. Error: 42501.';
+  'Makes the event triggers by which new tables of managed schemas are protected, what protects tables is kept, and ALTER TABLE and DROP TABLE work in spite of the views on them, for every owner of tables. For superusers; done at installation where a superuser installs. Error: 42501.';
 
 create function tenantry.alter_table(target regclass, action text)
 returns void

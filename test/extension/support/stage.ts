@@ -87,6 +87,14 @@ export function credentialOf(audience: string, who: Identity): string {
   return mintCredential(deriveSigningKey(secret), who, { audience, expiresAt })
 }
 
+/** Statements that the event triggers do not see, as where there are none: for superusers. */
+export function unwatched(statements: string): string {
+  const names = ['before_alter', 'after_alter', 'after_drop', 'after_ddl']
+  const all = (what: string) =>
+    names.map((name) => `alter event trigger tenantry_${name} ${what}`).join('; ')
+  return `begin; ${all('disable')}; ${statements}; ${all('enable always')}; commit`
+}
+
 export async function inTransaction<T>(
   client: pg.Client,
   work: () => Promise<T>,

@@ -1,0 +1,196 @@
+-- What becomes of a new table. A column is never added unless a rule says owner_from.
+
+create function tenantry_private.birth_declaration(target regclass)
+returns tenantry_private.tables
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  nobody   constant tenantry_private.tables := null;
+  relation record;
+  matching tenantry_private.birth_rules[];
+  schema   record;
+begin
+  select c.relname, n.nspname into relation
+    from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace where c.oid = target;
+  matching := array(select r from tenantry_private.birth_rules r where r.schema_name = relation.nspname and relation.relname like r.pattern);
+  if cardinality(matching) = 1 then
+    return tenantry_private.declaration_of(target, matching[1].owner_column, matching[1].owner_kind, matching[1].owner_from, null);
+  elsif cardinality(matching) > 1 then
+    return nobody;
+  end if;
+  select s.owner_column, s.owner_kind, k.id_type into schema
+    from tenantry_private.schemas s join tenantry_private.kinds k on k.kind = s.owner_kind where s.schema_name = relation.nspname;
+  if tenantry_private.column_type(target, schema.owner_column) is null
+     or tenantry_private.id_cast(tenantry_private.column_type(target, schema.owner_column)) is null
+     or (tenantry_private.id_cast(tenantry_private.column_type(target, schema.owner_column)) = 'uuid') <> (schema.id_type::text = 'uuid') then
+    return nobody;
+  end if;
+  return tenantry_private.declaration_of(target, schema.owner_column, schema.owner_kind, null, null);
+end
+$$;
+
+comment on function tenantry_private.birth_declaration(regclass) is 'How a new table is protected: by the one rule that its name is like, else by the owner column of its schema; null where neither fits. Error: TN011.';
+
+-- Whose privileges the application has: PUBLIC, tenantry_user, its logins and the groups they are in.
+create function tenantry_private.is_applications(grantee oid)
+returns boolean
+language sql stable security definer
+set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
+return grantee = 0 or grantee = to_regrole('tenantry_user') or exists (
+  select
+    from tenantry_private.allowed_roles a
+    join pg_catalog.pg_roles r on r.oid = a.role_oid and r.rolname = a.role_name and not r.rolsuper
+   where a.granted_as = 'user' and pg_has_role(r.oid, is_applications.grantee, 'member')
+     -- what stands for itself, and check() names
+     and not exists (
+         select from tenantry_private.schemas s join pg_catalog.pg_roles m on m.rolname = s.migration_role where m.oid = is_applications.grantee));
+
+comment on function tenantry_private.is_applications(oid) is 'Whether what a role, or PUBLIC (0), is granted is the application''s.';
+
+-- Row-level security without a policy lets nobody through but the owner, who goes on with the migration.
+create function tenantry_private.closing_statements(target regclass, forced boolean default false)
+returns setof text
+language sql stable
+set search_path = pg_catalog, pg_temp
+begin atomic
+  select s.statement
+    from pg_catalog.pg_class c
+   cross join lateral (
+     select 1 as position, format('alter table %s enable row level security', target) as statement
+      where c.relkind in ('r', 'p') and not c.relrowsecurity
+     union all
+     select 2, format('alter table %s force row level security', target) where forced and c.relkind in ('r', 'p') and not c.relforcerowsecurity
+     union all
+     select 3, format('revoke all on table %s from %s', target, coalesce(quote_ident(r.rolname), 'public'))
+       from (select distinct a.grantee from aclexplode(c.relacl) a where a.grantee <> c.relowner) g
+       left join pg_catalog.pg_roles r on r.oid = g.grantee
+      where tenantry_private.is_applications(g.grantee)) s
+   where c.oid = target
+   order by s.position, s.statement;
+end;
+
+comment on function tenantry_private.closing_statements(regclass, boolean) is 'The statements that close a table to the application; forced: to its owner, too.';
+
+-- Partitions and inheritance children have no policies: the ones of the table above hold for whoever reads through it.
+create function tenantry_private.protected_above(target oid)
+returns oid
+language sql stable
+set search_path = pg_catalog, pg_temp
+begin atomic
+  with recursive above (oid) as (
+    select i.inhparent from pg_catalog.pg_inherits i where i.inhrelid = target
+    union
+    select i.inhparent from above a join pg_catalog.pg_inherits i on i.inhrelid = a.oid)
+  select a.oid from above a join tenantry_private.tables t on t.relation = a.oid and t.class in ('owned', 'by_parent') order by 1 limit 1;
+end;
+
+comment on function tenantry_private.protected_above(oid) is 'The protected table that a table is a partition of or inherits from; null if there is none.';
+
+-- Writes the declaration of a table that is protected at birth, and says what is to be done as its owner.
+create function tenantry_private.bear(target regclass)
+returns setof text
+language plpgsql volatile
+as $$
+declare
+  declaration tenantry_private.tables;
+begin
+  insert into tenantry_private.known_relations (relation, namespace)
+  select c.oid, c.relnamespace from pg_catalog.pg_class c where c.oid = target
+      on conflict (relation) do update set namespace = excluded.namespace;
+  if tenantry_private.protected_above(target) is not null then
+    insert into tenantry_private.watched_relations (relation, xact, born) values (tenantry_private.protected_above(target), pg_current_xact_id(), true)
+        on conflict do nothing;
+    return query select * from tenantry_private.closing_statements(target, true);
+    return;
+  end if;
+  if (select c.relkind from pg_catalog.pg_class c where c.oid = target) in ('r', 'p') then
+    declaration := tenantry_private.birth_declaration(target);
+  end if;
+  if declaration.relation is null then
+    return query select * from tenantry_private.closing_statements(target);
+    return;
+  end if;
+  declaration.before := tenantry_private.table_before(target, declaration.owner_column);
+  perform tenantry_private.write_declaration(declaration);
+  insert into tenantry_private.watched_relations (relation, xact, born) values (target, pg_current_xact_id(), true)
+      on conflict do nothing;
+  declaration := tenantry_private.declared(target);
+  return query select p.statement from tenantry_private.plan_table(declaration) p;
+  if tenantry_private.expected_check(declaration, null) is not null then
+    perform tenantry_private.make_reference_check(target);
+    execute format('grant execute on function tenantry_private.%I() to public', 'check_references_' || declaration.tag);
+  end if;
+  if declaration.class = 'by_parent' then
+    perform tenantry_private.make_owner_fill(target);
+    execute format('grant execute on function tenantry_private.%I() to public', 'fill_owner_' || declaration.tag);
+  end if;
+  return query
+  select p.statement from tenantry_private.plan_triggers(declaration) p where not starts_with(p.statement, 'select tenantry_private.');
+end
+$$;
+
+comment on function tenantry_private.bear(regclass) is 'Notes a new table, declares it where a rule or its schema says how, and returns the statements that protect or close it. Error: TN011.';
+
+-- Where nothing watches births, and of what came in unseen.
+create function tenantry_private.unseen_relations()
+returns setof regclass
+language sql stable security definer
+set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
+begin atomic
+  select c.oid::regclass
+    from tenantry_private.schemas s
+    join pg_catalog.pg_namespace n on n.nspname = s.schema_name
+    join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relkind in ('r', 'p', 'f', 'm') and c.relpersistence <> 't'
+   where not exists (select from tenantry_private.known_relations k where k.relation = c.oid and k.namespace = c.relnamespace)
+     and not exists (select from tenantry_private.tables t where t.relation = c.oid)
+     and not exists (select from pg_catalog.pg_depend d where d.classid = 'pg_catalog.pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
+   order by c.oid;
+end;
+
+comment on function tenantry_private.unseen_relations() is 'Tables that came into managed schemas unseen.';
+
+create function tenantry_private.bear_unseen(target regclass)
+returns setof text
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
+as $$
+begin
+  perform tenantry_private.require_admin('make everything as declared');
+  perform tenantry_private.require_declarable(target);
+  return query
+  select b.statement from tenantry_private.bear(target) b (statement) where not exists (select from tenantry_private.tables t where t.relation = target);
+end
+$$;
+
+comment on function tenantry_private.bear_unseen(regclass) is 'For sync(): notes a table that came in unseen, declares it where it can, or returns the statements that close it. Errors: 42501, TN011.';
+
+create function tenantry_private.know_schema(the_schema name, managed boolean)
+returns void
+language plpgsql volatile
+as $$
+begin
+  delete from tenantry_private.known_relations k where not exists (select from pg_catalog.pg_class c where c.oid = k.relation);
+  if managed then
+    -- What is there already is for people to decide: survey, protect(), rollouts.
+    insert into tenantry_private.known_relations (relation, namespace)
+    select c.oid, c.relnamespace
+      from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+     where n.nspname = the_schema and c.relkind in ('r', 'p', 'f', 'm')
+        on conflict (relation) do update set namespace = excluded.namespace;
+  else
+    delete from tenantry_private.known_relations k where k.namespace = to_regnamespace(quote_ident(the_schema));
+  end if;
+end
+$$;
+
+comment on function tenantry_private.know_schema(name, boolean) is 'When a schema is managed from now on, or no more: its tables are known, or forgotten.';

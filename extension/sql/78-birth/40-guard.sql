@@ -1,0 +1,244 @@
+-- What protects a table stays. Who sets isolation up may take it away, and that is recorded; others are refused. Asked after
+-- every statement that could, so it looks at what the statement touched and at nothing else.
+
+create function tenantry_private.weakness(target oid)
+returns text
+language plpgsql stable
+as $$
+declare
+  declaration tenantry_private.tables;
+  relation    record;
+  lost        text;
+begin
+  select * into declaration from tenantry_private.tables t where t.relation = target;
+  select c.relrowsecurity, c.relforcerowsecurity, c.relowner, r.rolname
+    into relation
+    from pg_catalog.pg_class c join pg_catalog.pg_roles r on r.oid = c.relowner where c.oid = target;
+  if relation.rolname is null or declaration.class is null or not tenantry_private.is_guarded(target)
+     -- which have states of their own
+     or exists (select from tenantry_private.rollouts r where r.relation = target and r.state <> 'strict') then
+    return null;
+  end if;
+  if not relation.relrowsecurity then
+    return 'row-level security is off';
+  elsif not relation.relforcerowsecurity and not exists (select from tenantry_private.rollouts r where r.relation = target) then
+    return 'row-level security is not forced';
+  elsif not exists (select from tenantry_private.table_owners o where o.role_oid = relation.relowner) then
+    return format('it belongs to %I', relation.rolname);
+  end if;
+  select string_agg(format('policy %I', k.name), ', ' order by k.name) into lost
+    from jsonb_object_keys(declaration.expressions) as k (name)
+   where not exists (select from pg_catalog.pg_policy p where p.polrelid = target and p.polname = k.name);
+  if lost is not null then
+    return lost || ' is gone';
+  end if;
+  select string_agg(format('trigger %I', t.tgname), ', ' order by t.tgname) into lost
+    from pg_catalog.pg_trigger t
+   where t.tgrelid = target and t.tgenabled in ('D', 'R') and not t.tgisinternal and tenantry_private.is_own_trigger(t.tgname);
+  if lost is not null then
+    return lost || ' is off';
+  end if;
+  -- What the reference check must say costs more to know, so it is asked only where its trigger is gone.
+  select string_agg(format('trigger %I', w.name), ', ' order by w.name) into lost
+    from (values ('tenantry_owner_kept', declaration.reach), ('tenantry_actor', declaration.actor_column is not null),
+                 ('tenantry_owner_fill', declaration.class = 'by_parent'),
+                 ('tenantry_references_insert', to_regproc('tenantry_private.check_references_' || declaration.tag) is not null),
+                 ('tenantry_references_update', to_regproc('tenantry_private.check_references_' || declaration.tag) is not null)) as w (name, wanted)
+   where w.wanted and not exists (select from pg_catalog.pg_trigger t where t.tgrelid = target and t.tgname = w.name);
+  if lost is not null and (lost !~ '^trigger tenantry_references' or tenantry_private.expected_check(declaration, null) is not null) then
+    return lost || ' is gone';
+  end if;
+  select string_agg(c.oid::regclass::text, ', ') into lost
+    from tenantry_private.relation_tree(target) tree
+    join pg_catalog.pg_class c on c.oid = tree.relation and not (c.relrowsecurity and c.relforcerowsecurity)
+   where c.oid <> target;
+  return lost || ' is open below it';
+end
+$$;
+
+comment on function tenantry_private.weakness(oid) is 'What a protected table lacks of its protection; null if nothing, or where a rollout is under way. Expressions of policies are for check() to compare.';
+
+create function tenantry_private.refuse_weakening(target oid, what text)
+returns void
+language plpgsql stable
+as $$
+begin
+  raise exception '% is protected by tenantry: %', target::regclass, what
+    using errcode = '42501', hint = 'An admin of tenantry may change that: tenantry.unprotect(), or tenantry.sync() after a change.';
+end
+$$;
+
+comment on function tenantry_private.refuse_weakening(oid, text) is 'Raises 42501 for a statement that would weaken a protected table.';
+
+create function tenantry_private.watch(target oid)
+returns boolean
+language plpgsql volatile
+as $$
+begin
+  if exists (select from tenantry_private.watched_relations w where w.relation = target and w.xact = pg_current_xact_id_if_assigned()) then
+    return true;
+  end if;
+  if tenantry_private.is_admin() then
+    insert into tenantry_private.watched_relations (relation, xact, born) values (target, pg_current_xact_id(), false);
+    return true;
+  end if;
+  return false;
+end
+$$;
+
+comment on function tenantry_private.watch(oid) is 'Whether what becomes of a protected table is looked at when the transaction commits: of admins, and of tables born in it.';
+
+create function tenantry_private.settle_watched()
+returns trigger
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
+as $$
+declare
+  found_weak constant text := tenantry_private.weakness(new.relation);
+begin
+  delete from tenantry_private.watched_relations w where w.relation = new.relation and w.xact = new.xact;
+  if found_weak is null then
+    return null;
+  end if;
+  if not tenantry_private.is_admin() then
+    perform tenantry_private.refuse_weakening(new.relation, found_weak);
+  end if;
+  perform tenantry_private.note('weaken', new.relation::regclass::text, jsonb_build_object('what', found_weak));
+  raise warning '% is no longer protected as declared: %', new.relation::regclass, found_weak
+    using hint = 'Run: select * from tenantry.sync(); or see tenantry.check().';
+  return null;
+end
+$$;
+
+comment on function tenantry_private.settle_watched() is 'At commit: what an admin left weak is recorded; a table that was born and left weak is refused. Error: 42501.';
+
+create constraint trigger settle after insert on tenantry_private.watched_relations
+  deferrable initially deferred for each row execute function tenantry_private.settle_watched();
+
+create function tenantry_private.note_weakening(target oid, what text)
+returns void
+language plpgsql volatile
+as $$
+begin
+  if not tenantry_private.is_admin() then
+    perform tenantry_private.refuse_weakening(target, what);
+  end if;
+  perform tenantry_private.note('weaken', target::regclass::text, jsonb_build_object('what', what));
+end
+$$;
+
+comment on function tenantry_private.note_weakening(oid, text) is 'Refuses what weakens a protected table, and records it of admins. Error: 42501.';
+
+create function tenantry_private.judge_policy(policy oid, altered boolean)
+returns void
+language plpgsql volatile
+as $$
+declare
+  item record;
+begin
+  select p.polname, p.polrelid, p.polpermissive into item
+    from pg_catalog.pg_policy p
+   where p.oid = policy and tenantry_private.is_guarded(p.polrelid);
+  if item.polrelid is null then
+    return;
+  end if;
+  if item.polname like 'tenantry\_%' and altered then
+    -- Ours are dropped and made anew, never altered.
+    perform tenantry_private.note_weakening(item.polrelid, format('policy %I is tenantry''s', item.polname));
+  elsif item.polname like 'tenantry\_%' then
+    -- Whatever is made of ours while it is watched is looked at in the end.
+    if not tenantry_private.watch(item.polrelid) then
+      perform tenantry_private.refuse_weakening(item.polrelid, format('policy %I is tenantry''s', item.polname));
+    end if;
+  elsif item.polpermissive and not exists (select from tenantry_private.rollouts r where r.relation = item.polrelid and r.state <> 'strict') then
+    perform tenantry_private.note_weakening(item.polrelid, format('policy %I is permissive', item.polname));
+  end if;
+end
+$$;
+
+comment on function tenantry_private.judge_policy(oid, boolean) is 'Looks at a policy that was made or altered. Error: 42501.';
+
+-- A grant does not say of what: all that could be are asked.
+create function tenantry_private.judge_grants()
+returns void
+language plpgsql volatile
+as $$
+declare
+  item record;
+begin
+  for item in
+    select t.relation::oid, a.grantee, a.privilege_type
+      from tenantry_private.guarded_relations t
+      join pg_catalog.pg_class c on c.oid = t.relation
+     cross join aclexplode(c.relacl) a
+     where a.grantee <> c.relowner
+       and a.privilege_type in ('TRUNCATE', 'REFERENCES', 'TRIGGER', 'MAINTAIN')
+    union all
+    select t.relation::oid, a.grantee, a.privilege_type
+      from tenantry_private.guarded_relations t
+      join pg_catalog.pg_class c on c.oid = t.relation
+      join pg_catalog.pg_attribute f on f.attrelid = t.relation and f.attacl is not null
+     cross join aclexplode(f.attacl) a
+     where a.grantee <> c.relowner and a.privilege_type = 'REFERENCES'
+    union all
+    -- partitions and the like: a way past the policies of the table above
+    select i.inhrelid, a.grantee, a.privilege_type
+      from tenantry_private.guarded_relations t
+      join pg_catalog.pg_inherits i on i.inhparent = t.relation
+      join pg_catalog.pg_class c on c.oid = i.inhrelid
+     cross join aclexplode(c.relacl) a
+     where a.grantee <> c.relowner
+       and not exists (select from tenantry_private.tables o where o.relation = i.inhrelid)
+  loop
+    if tenantry_private.is_applications(item.grantee) then
+      perform tenantry_private.note_weakening(item.relation, format('%s must not have %s on it', case item.grantee when 0 then 'public' else item.grantee::regrole::text end, lower(item.privilege_type)));
+    end if;
+  end loop;
+end
+$$;
+
+comment on function tenantry_private.judge_grants() is 'Looks for privileges of the application on protected tables that row-level security does not bind. Error: 42501.';
+
+create function tenantry_private.judge_view(view oid)
+returns void
+language plpgsql volatile
+as $$
+declare
+  item record;
+  read regclass;
+begin
+  select c.relowner, n.nspname,
+         coalesce((select o.option_value::boolean from pg_options_to_table(c.reloptions) o where o.option_name = 'security_invoker'), false) as invoker
+    into item
+    from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace where c.oid = view;
+  if item.invoker or item.relowner in (to_regrole('tenantry_facade'), to_regrole('tenantry_reach'))
+     or exists (select from tenantry_private.tables t where t.relation = view and t.class = 'exempt') then
+    return;
+  end if;
+  with recursive reading (oid) as (
+    select view
+    union
+    select d.refobjid
+      from reading r
+      join pg_catalog.pg_rewrite w on w.ev_class = r.oid
+      join pg_catalog.pg_depend d on d.classid = 'pg_catalog.pg_rewrite'::regclass and d.objid = w.oid
+                                 and d.refclassid = 'pg_catalog.pg_class'::regclass and d.refobjid <> w.ev_class)
+  select r.oid::regclass into read
+    from reading r where tenantry_private.is_guarded(r.oid) limit 1;
+  if read is null then
+    return;
+  end if;
+  if not tenantry_private.is_admin() then
+    raise exception 'view % would read % as its owner, whoever asks', view::regclass, read
+      using errcode = '42501', hint = 'Let it read as whoever uses it: create view … with (security_invoker = true) as …; or an admin exempts it: select tenantry.exempt(…);';
+  end if;
+  perform tenantry_private.note('weaken', view::regclass::text, jsonb_build_object('what', format('reads %s as its owner', read)));
+  raise warning 'view % reads % as its owner, whoever asks', view::regclass, read
+    using hint = format('Run: alter view %s set (security_invoker = true); or: select tenantry.exempt(%1$L, ''…'');', view::regclass);
+end
+$$;
+
+comment on function tenantry_private.judge_view(oid) is 'Refuses a view that shows protected rows as its owner sees them; of admins it is recorded. Error: 42501.';

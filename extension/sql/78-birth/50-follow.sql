@@ -1,0 +1,141 @@
+-- The event triggers. One runs as whoever runs the statement, because only the owner of a table may alter it; what it asks
+-- and records are definers that work inside of an event trigger alone, on what the statement touched.
+
+create function tenantry_private.judge_ddl()
+returns setof text
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
+as $$
+declare
+  item    record;
+  managed constant boolean := exists (select from tenantry_private.schemas);
+begin
+  if not managed and not exists (select from tenantry_private.guarded_relations) then
+    return;
+  end if;
+  for item in
+    select distinct on (d.classid, d.objid) d.classid, d.objid, d.command_tag, lower(d.object_type) as object_type,
+           c.relkind, c.relpersistence, c.relnamespace, t.class, c.oid is not null and tenantry_private.is_guarded(c.oid) as guarded
+      from pg_event_trigger_ddl_commands() d
+      left join pg_catalog.pg_class c on d.classid = 'pg_catalog.pg_class'::regclass and c.oid = d.objid
+      left join tenantry_private.tables t on t.relation = c.oid
+     where not d.in_extension
+  loop
+    if item.command_tag = 'GRANT' then
+      if item.object_type in ('table', 'column') then
+        perform tenantry_private.judge_grants();
+      end if;
+    elsif item.classid = 'pg_catalog.pg_policy'::regclass then
+      perform tenantry_private.judge_policy(item.objid, item.command_tag = 'ALTER POLICY');
+    elsif item.relkind = 'v' then
+      perform tenantry_private.judge_view(item.objid);
+    elsif item.relkind in ('r', 'p', 'f', 'm') and item.relpersistence <> 't' then
+      if item.guarded then
+        return query
+        select s.statement
+          from pg_catalog.pg_inherits i
+         cross join lateral tenantry_private.bear(i.inhrelid) s (statement)
+         where i.inhparent = item.objid
+           and not exists (select from tenantry_private.known_relations k where k.relation = i.inhrelid)
+           and not exists (select from tenantry_private.tables t where t.relation = i.inhrelid);
+        if not tenantry_private.watch(item.objid) and tenantry_private.weakness(item.objid) is not null then
+          perform tenantry_private.refuse_weakening(item.objid, tenantry_private.weakness(item.objid));
+        end if;
+      elsif item.class is null and managed
+            and exists (select from tenantry_private.schemas s where s.schema_name = (select n.nspname from pg_catalog.pg_namespace n where n.oid = item.relnamespace))
+            and not exists (select from tenantry_private.known_relations k where k.relation = item.objid and k.namespace = item.relnamespace) then
+        return query select * from tenantry_private.bear(item.objid);
+        if item.relkind in ('r', 'p') and not exists (select from tenantry_private.tables t where t.relation = item.objid) and tenantry_private.protected_above(item.objid) is null then
+          raise notice '% is closed to the application, because nobody has said whose its rows are', item.objid::regclass
+            using hint = format('Say it: select * from tenantry.protect(%L, owner_column => ''…'', owner_kind => ''…''); or tenantry.share(%1$L), or tenantry.exempt(%1$L, ''…'').', item.objid::regclass);
+        end if;
+      elsif item.class is null and tenantry_private.is_guarded(tenantry_private.protected_above(item.objid)) then
+        if not exists (select from tenantry_private.known_relations k where k.relation = item.objid) then
+          return query select * from tenantry_private.bear(item.objid);
+        elsif exists (select from pg_catalog.pg_class c where c.oid = item.objid and not (c.relrowsecurity and c.relforcerowsecurity))
+              and not tenantry_private.watch(tenantry_private.protected_above(item.objid)) then
+          perform tenantry_private.refuse_weakening(item.objid, 'it is part of a protected table');
+        end if;
+      end if;
+    end if;
+  end loop;
+end
+$$;
+
+comment on function tenantry_private.judge_ddl() is 'What a statement made and changed: refuses what weakens a protected table, and returns the statements that protect or close new ones. Works in an event trigger only. Errors: 42501, TN011.';
+
+create function tenantry_private.settle_births()
+returns void
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
+as $$
+declare
+  born record;
+begin
+  for born in
+    select distinct t.relation, t.reach
+      from pg_event_trigger_ddl_commands() d
+      join tenantry_private.tables t on t.relation = d.objid and t.class in ('owned', 'by_parent')
+     where d.classid = 'pg_catalog.pg_class'::regclass and t.expressions = '{}'
+  loop
+    perform tenantry_private.write_expressions(born.relation);
+    if born.reach then
+      perform tenantry_private.make_born_view(born.relation);
+    end if;
+    raise notice '% is protected: it belongs to whoever its column % names', born.relation,
+      (select quote_ident(t.owner_column) from tenantry_private.tables t where t.relation = born.relation);
+  end loop;
+end
+$$;
+
+comment on function tenantry_private.settle_births() is 'Behind the statements of judge_ddl(): records that born tables are protected, after looking, and gives them their views. Works in an event trigger only. Error: TN011.';
+
+create function tenantry_private.after_ddl()
+returns event_trigger
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  statements constant text[] := array(select s.statement from tenantry_private.judge_ddl() s (statement));
+  statement  text;
+begin
+  foreach statement in array statements loop
+    execute statement;
+  end loop;
+  if statements <> '{}' then
+    perform tenantry_private.settle_births();
+  end if;
+end
+$$;
+
+comment on function tenantry_private.after_ddl() is 'Event trigger behind everything that makes or changes tables, views, policies and grants. As whoever runs the statement.';
+
+grant create on schema tenantry_private to tenantry_reach;
+set local role tenantry_reach;
+
+create function tenantry_private.make_born_view(target regclass)
+returns void
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
+as $$
+begin
+  perform tenantry_private.make_view(target, 'reach');
+end
+$$;
+
+comment on function tenantry_private.make_born_view(regclass) is 'Makes the reach view of a table that was born protected. For settle_births().';
+
+revoke all on function tenantry_private.make_born_view(regclass) from public;
+grant execute on function tenantry_private.make_born_view(regclass) to tenantry_owner;
+
+set local role tenantry_owner;
+revoke create on schema tenantry_private from tenantry_reach;
