@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import { afterAll, beforeAll, describe, expect } from 'vitest'
+import { unwatched } from '../extension/support/stage.js'
 import { attack, control } from './support/attack.js'
 import { type Town, alice, bob, ids, stateOf, town } from './support/town.js'
 
@@ -130,11 +131,13 @@ describe('privileges that row-level security does not bind', () => {
   })
 
   attack('a partition attached outside the watched path', async () => {
-    await at.db.admin.query(`create table town.events_high (like town.events);
+    await at.db.admin.query(
+      unwatched(`create table town.events_high (like town.events);
       alter table town.events_high owner to attacks_owner;
       grant select on town.events_high to tenantry_user;
       insert into town.events_high values (2000, '${bob.id}', 'of bob');
-      alter table town.events attach partition town.events_high for values from (1000) to (9000)`)
+      alter table town.events attach partition town.events_high for values from (1000) to (9000)`),
+    )
     await asAlice(async (client) => {
       expect(await ids(client, 'select id from town.events order by 1')).toEqual(alice.notes)
       // Until somebody looks, the new partition is open by its own name.

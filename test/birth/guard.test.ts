@@ -108,9 +108,7 @@ describe('whoever owns a table and is no admin', () => {
       expect(await outcome(client, 'select from reach.memos')).toBe('3 rows')
     })
     expect(await on.as(bert, (client) => outcome(client, 'select from annex.memos'))).toBe('0 rows')
-    expect(await findings()).toEqual(
-      [],
-    )
+    expect(await findings()).toEqual([])
     await made.query(
       'alter table annex.memos set schema app; alter table app.memos rename to notes; alter table app.notes rename column belongs_to to owner_id',
     )
@@ -161,17 +159,11 @@ describe('an admin', () => {
       if (what === 'a permissive policy added')
         await on.db.admin.query('drop policy mine on app.notes')
       else {
-        expect(
-          await findings(),
-          what,
-        ).not.toEqual([])
+        expect(await findings(), what).not.toEqual([])
         if (what === 'a policy renamed') await on.db.admin.query('drop policy mine on app.notes')
         await on.db.admin.query('select tenantry.sync()')
       }
-      expect(
-        await findings(),
-        what,
-      ).toEqual([])
+      expect(await findings(), what).toEqual([])
       expect(
         (await audits()).slice(before.length + 1).filter(({ action }) => action === 'weaken'),
       ).toEqual([])

@@ -195,7 +195,7 @@ comment on function tenantry_private.block_range(bigint, bigint) is 'A condition
 
 -- A range is gone over several times, each time with every n-th of its rows. What a full block had to give up to make room for
 -- the first of them is free again after the commit, so that the rest are changed where they are: no index sees them.
-create function tenantry_private.rollout_batch(target regclass, batch_size integer)
+create function tenantry_private.rollout_batch(target regclass, batch_size integer, refused boolean default false)
 returns boolean
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
@@ -212,6 +212,7 @@ declare
   times   integer;
   filled  bigint;
   is_last boolean;
+  chosen  text;
 begin
   perform tenantry_private.require_runner(target);
   -- Below deadlock_timeout, so that it is never the application that gives way.
@@ -222,8 +223,12 @@ begin
   times   := least(coalesce(rollout.place[3], often), ceil(seen.open / batch_size::numeric));
   is_last := times <= 1 and behind >= size.blocks;
   if times > 1 then
-    filled := tenantry_private.fill_rows(target,
-      format('select %s from (select r.*, row_number() over () as n from (%s) r) r where r.n %% %s = 0', tenantry_private.key_aliases(target), rest, times), null, false);
+    chosen := format('select %s from (select r.*, row_number() over () as n from (%s) r) r where r.n %% %s = 0', tenantry_private.key_aliases(target), rest, times);
+    -- What somebody holds is left for the last time.
+    if refused then
+      chosen := format('select %s from %s t where (%s) in (%s) for no key update skip locked', tenantry_private.key_selection(target), target, tenantry_private.key_names(target, 't.'), chosen);
+    end if;
+    filled := tenantry_private.fill_rows(target, chosen, null, false);
   else
     filled := tenantry_private.fill_rows(target, rest, rest, false);
   end if;
@@ -235,7 +240,7 @@ begin
 end
 $$;
 
-comment on function tenantry_private.rollout_batch(regclass, integer) is 'Gives the rows of one batch their owners, puts the others into quarantine, and keeps the place. True at the end of the table. Errors: 55P03, TN011.';
+comment on function tenantry_private.rollout_batch(regclass, integer, boolean) is 'Gives the rows of one batch their owners, puts the others into quarantine, and keeps the place. refused: whether the attempt before met rows that somebody holds. True at the end of the table. Errors: 55P03, TN011.';
 
 -- Rows that were written or moved meanwhile where neither the trigger nor a batch could fill them.
 create function tenantry_private.fill_late(target regclass)
@@ -321,7 +326,7 @@ begin
   while not finished loop
     began := pg_catalog.clock_timestamp();
     begin
-      finished := tenantry_private.rollout_batch(target, size);
+      finished := tenantry_private.rollout_batch(target, size, refused OPERATOR(pg_catalog.>) 0);
       refused := 0;
     exception
       when lock_not_available or deadlock_detected then
