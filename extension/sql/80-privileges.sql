@@ -100,7 +100,7 @@ to tenantry_engine;
 -- The entering functions go to each login that tenantry.allow() names, not to a group: roles are cluster-wide.
 
 -- For DBAs. Every one of them also asks whether the login is an admin of this database.
-grant select on tenantry.rollout_status, tenantry.rollout_quarantine, tenantry.rollout_log, tenantry.rollout_signals, tenantry.rollout_sources, tenantry.audit, tenantry.granted_across, tenantry.issuers, tenantry.key_status, tenantry.secret_readings, tenantry.unopened_values
+grant select on tenantry.settings, tenantry.rollout_status, tenantry.rollout_quarantine, tenantry.rollout_log, tenantry.rollout_signals, tenantry.rollout_sources, tenantry.audit, tenantry.granted_across, tenantry.issuers, tenantry.key_status, tenantry.secret_readings, tenantry.unopened_values
 to tenantry_admin;
 grant execute on function
   tenantry.configure(text, text), tenantry.initialise(boolean),

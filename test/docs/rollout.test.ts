@@ -42,7 +42,7 @@ afterAll(() => on.drop())
 test('every block is run here, or is for a shell', () => {
   const left = blocks.filter((block) => !block.run && block.language !== 'sh')
   expect(left).toEqual([])
-  expect(new Set(blocks.map(({ run: who }) => who)).size).toBe(6)
+  expect(new Set(blocks.map(({ run: who }) => who)).size).toBe(7)
 })
 
 test('what is declared changes nothing, and the plan says what it would do', async () => {
@@ -58,6 +58,17 @@ test('what is declared changes nothing, and the plan says what it would do', asy
     loses: '2',
   })
   expect((await on.setUp.query('select * from rooms limit 0')).fields).toHaveLength(2)
+})
+
+test('the limits of a backfill', async () => {
+  const settings = (await run('brakes')).at(-1)
+  expect(settings).toEqual([
+    { setting: 'brake_replica_lag', value: '2 seconds', is_default: false },
+    { setting: 'brake_wal_rate', value: '50 MB/s', is_default: false },
+    { setting: 'brake_transaction_age', value: 'off', is_default: false },
+    { setting: 'brake_latency', value: '20 ms', is_default: true },
+    { setting: 'brake_wait', value: '10 minutes', is_default: true },
+  ])
 })
 
 test('the states, and what is left in quarantine', async () => {

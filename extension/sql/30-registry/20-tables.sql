@@ -201,10 +201,11 @@ comment on column tenantry_private.known_relations.relation is 'The table.';
 comment on column tenantry_private.known_relations.namespace is 'The schema it was in: a table that moves in is a new one.';
 
 create table tenantry_private.settings (
-  setting text primary key check (setting in ('audience', 'on_missing_context', 'context_lifetime', 'key_provider')),
+  setting text primary key check (setting in ('audience', 'on_missing_context', 'context_lifetime', 'key_provider',
+                                              'brake_replica_lag', 'brake_wal_rate', 'brake_transaction_age', 'brake_latency', 'brake_wait')),
   value   text not null
 );
 
 comment on table tenantry_private.settings is 'Settings that differ from their defaults. A table, because a custom GUC can be set by every user.';
-comment on column tenantry_private.settings.setting is 'audience, on_missing_context, context_lifetime or key_provider.';
+comment on column tenantry_private.settings.setting is 'A setting of configure(), or key_provider.';
 comment on column tenantry_private.settings.value is 'Its value as text.';

@@ -54,6 +54,79 @@ return coalesce((select s.value from tenantry_private.settings s where s.setting
 
 comment on function tenantry_private.setting(text, text) is 'A setting of this database, or the default that is given.';
 
+create function tenantry_private.setting_defaults()
+returns table (setting text, value text)
+language sql stable
+set search_path = pg_catalog, pg_temp
+begin atomic
+  values ('audience', current_database()::text), ('on_missing_context', 'empty'), ('context_lifetime', '1 hour'),
+         ('brake_replica_lag', '10 seconds'), ('brake_wal_rate', '200 MB/s'), ('brake_transaction_age', '5 minutes'), ('brake_latency', '20 ms'), ('brake_wait', '10 minutes');
+end;
+
+comment on function tenantry_private.setting_defaults() is 'Every setting that configure() knows, and its default.';
+
+create view tenantry.settings as
+select d.setting, coalesce(s.value, d.value) as value, s.value is null as is_default
+  from tenantry_private.setting_defaults() d
+  left join tenantry_private.settings s on s.setting = d.setting;
+
+comment on view tenantry.settings is 'The settings of this database, changed by configure(). For admins.';
+
+create function tenantry_private.wal_rate(value text)
+returns bigint
+language sql immutable
+set search_path = pg_catalog, pg_temp
+return pg_size_bytes(regexp_replace(value, '/s\s*$', ''));
+
+comment on function tenantry_private.wal_rate(text) is 'Bytes a second of a rate such as 200 MB/s. Error: 22023.';
+
+create function tenantry_private.require_setting(setting text, value text)
+returns void
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_variable
+declare
+  is_brake constant boolean := starts_with(setting, 'brake_');
+  least    interval;
+  most     interval;
+begin
+  if setting is null or not exists (select from tenantry_private.setting_defaults() d where d.setting = require_setting.setting) then
+    raise exception 'there is no setting %', coalesce(quote_literal(setting), 'null')
+      using errcode = '22023', hint = format('Settings: %s.', (select string_agg(d.setting, ', ') from tenantry_private.setting_defaults() d));
+  end if;
+  if setting = 'on_missing_context' and value not in ('empty', 'log', 'error') then
+    raise exception 'on_missing_context cannot be %', quote_literal(value)
+      using errcode = '22023', hint = 'Use empty (no rows, the default), log (no rows, and a line in the server log) or error (SQLSTATE TN001).';
+  end if;
+  if setting = 'context_lifetime' and value::interval not between interval '1 second' and interval '1 day' then
+    raise exception 'context_lifetime must lie between 1 second and 1 day'
+      using errcode = '22023', hint = 'The default is 1 hour.';
+  end if;
+  if not is_brake or value is null or value = 'off' and setting <> 'brake_wait' then
+    return;
+  end if;
+  if value !~ '[A-Za-z:]' then
+    raise exception '% needs a unit', setting
+      using errcode = '22023', hint = format('Such as %s, which is the default.', quote_literal((select d.value from tenantry_private.setting_defaults() d where d.setting = require_setting.setting)));
+  end if;
+  if setting = 'brake_wal_rate' then
+    if tenantry_private.wal_rate(value) not between 1024 and 1024::bigint ^ 4 then
+      raise exception 'brake_wal_rate must lie between 1 kB/s and 1 TB/s' using errcode = '22023', hint = 'The default is 200 MB/s; off lets it be.';
+    end if;
+    return;
+  end if;
+  least := case setting when 'brake_latency' then interval '1 ms' when 'brake_wait' then interval '0' else interval '100 ms' end;
+  most  := case setting when 'brake_latency' then interval '1 minute' else interval '30 days' end;
+  if value::interval not between least and most then
+    raise exception '% must lie between % and %', setting, least, most
+      using errcode = '22023', hint = format('The default is %s%s.', (select d.value from tenantry_private.setting_defaults() d where d.setting = require_setting.setting), case when setting <> 'brake_wait' then '; off lets it be' end);
+  end if;
+end
+$$;
+
+comment on function tenantry_private.require_setting(text, text) is 'Refuses settings that do not exist, and values that mean nothing. Errors: 22007, 22023.';
+
 create function tenantry.configure(setting text, value text)
 returns void
 language plpgsql volatile security definer
@@ -65,24 +138,13 @@ as $$
 #variable_conflict use_variable
 begin
   perform tenantry_private.require_admin('change tenantry''s settings');
-  if setting is null or setting not in ('audience', 'on_missing_context', 'context_lifetime') then
-    raise exception 'there is no setting %', coalesce(quote_literal(setting), 'null')
-      using errcode = '22023', hint = 'Settings: audience, on_missing_context, context_lifetime.';
-  end if;
+  perform tenantry_private.require_setting(setting, value);
   if value is null then
     delete from tenantry_private.settings s where s.setting = configure.setting;
     if setting = 'context_lifetime' then
       update tenantry_private.signing_keys set lifetime = default;
     end if;
     return;
-  end if;
-  if setting = 'on_missing_context' and value not in ('empty', 'log', 'error') then
-    raise exception 'on_missing_context cannot be %', quote_literal(value)
-      using errcode = '22023', hint = 'Use empty (no rows, the default), log (no rows, and a line in the server log) or error (SQLSTATE TN001).';
-  end if;
-  if setting = 'context_lifetime' and value::interval not between interval '1 second' and interval '1 day' then
-    raise exception 'context_lifetime must lie between 1 second and 1 day'
-      using errcode = '22023', hint = 'The default is 1 hour.';
   end if;
   insert into tenantry_private.settings as s (setting, value)
   values (setting, value)
@@ -94,7 +156,7 @@ end
 $$;
 
 comment on function tenantry.configure(text, text) is
-  'Changes a setting of this database; null restores its default. audience: what credentials must name (default: the database''s name). on_missing_context: empty (default), log (as empty, and the server log names the login, application and statement) or error. context_lifetime: how long a context may live within its transaction (interval, default 1 hour). Errors: 22023, 42501.';
+  'Changes a setting of this database; null restores its default. audience: what credentials must name (default: the database''s name). on_missing_context: empty (default), log (as empty, and the server log names the login, application and statement) or error. context_lifetime: how long a context may live within its transaction (interval, default 1 hour). What a backfill waits for; off lets it be, and a change counts while it runs: brake_replica_lag (interval, default 10 seconds), brake_wal_rate (size a second, default 200 MB/s), brake_transaction_age (interval, default 5 minutes), brake_latency of a look at one row (interval, default 20 ms; and four times what is usual). brake_wait: how long it waits for one of them at most (interval, default 10 minutes). Errors: 22007, 22023, 42501.';
 
 create function tenantry.audience()
 returns text

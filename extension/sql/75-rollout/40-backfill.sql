@@ -260,6 +260,21 @@ $$;
 
 comment on function tenantry_private.fill_late(regclass) is 'Gives rows without an owner that are not in quarantine one, or puts them there. Error: TN011.';
 
+create function tenantry_private.brake_limit(name text)
+returns text
+language plpgsql stable security definer
+set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
+as $$
+begin
+  return nullif((select s.value from tenantry.settings s where s.setting = name and s.setting like 'brake\_%'), 'off');
+end
+$$;
+
+comment on function tenantry_private.brake_limit(text) is 'A limit of the backfill as it was set, or its default; null where it is off.';
+
 -- Why a backfill should wait. What this role may not look at holds nothing back.
 create function tenantry_private.brake_reason(usual_ms numeric, probe_ms numeric, wal_rate numeric)
 returns text
@@ -267,23 +282,27 @@ language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  reason text;
+  lag     constant text := tenantry_private.brake_limit('brake_replica_lag');
+  rate    constant text := tenantry_private.brake_limit('brake_wal_rate');
+  age     constant text := tenantry_private.brake_limit('brake_transaction_age');
+  latency constant text := tenantry_private.brake_limit('brake_latency');
+  reason  text;
 begin
-  select format('replica %s is %s behind', coalesce(nullif(s.application_name, ''), s.client_addr::text), date_trunc('second', s.replay_lag))
+  select format('replica %s is %s behind (brake_replica_lag: %s)', coalesce(nullif(s.application_name, ''), s.client_addr::text), date_trunc('milliseconds', s.replay_lag), lag)
     into reason
-    from pg_stat_replication s where s.replay_lag > interval '10 seconds' order by s.replay_lag desc limit 1;
-  if reason is null and wal_rate > 200e6 then
-    reason := format('%s of WAL a second are written', pg_size_pretty(wal_rate));
+    from pg_stat_replication s where s.replay_lag > lag::interval order by s.replay_lag desc limit 1;
+  if reason is null and wal_rate > tenantry_private.wal_rate(rate) then
+    reason := format('%s of WAL a second are written (brake_wal_rate: %s)', pg_size_pretty(wal_rate), rate);
   end if;
   if reason is null then
-    select format('process %s has a transaction open since %s, which keeps dead rows', a.pid, date_trunc('second', clock_timestamp() - a.xact_start))
+    select format('process %s has a transaction open since %s, which keeps dead rows (brake_transaction_age: %s)', a.pid, date_trunc('milliseconds', clock_timestamp() - a.xact_start), age)
       into reason
       from pg_stat_activity a
-     where a.datname = current_database() and a.pid <> pg_backend_pid() and a.backend_type = 'client backend' and a.xact_start < clock_timestamp() - interval '5 minutes'
+     where a.datname = current_database() and a.pid <> pg_backend_pid() and a.backend_type = 'client backend' and a.xact_start < clock_timestamp() - age::interval
      order by a.xact_start limit 1;
   end if;
-  if reason is null and probe_ms > 20 and probe_ms > 4 * usual_ms then
-    reason := format('a look at one row takes %s ms, usually %s ms', round(probe_ms, 1), round(usual_ms, 1));
+  if reason is null and probe_ms > extract('epoch' from latency::interval) * 1000 and probe_ms > 4 * usual_ms then
+    reason := format('a look at one row takes %s ms, usually %s ms (brake_latency: %s)', round(probe_ms, 1), round(usual_ms, 1), latency);
   end if;
   return reason;
 end
@@ -306,6 +325,46 @@ $$;
 
 comment on function tenantry_private.probe(regclass) is 'How long a look at one row takes, in milliseconds.';
 
+-- Batches that write too much make up for it here: the rate is that of the batch and of the wait behind it.
+create procedure tenantry_private.heed_brakes(target regclass, since pg_lsn, since_at timestamptz, inout usual_ms numeric, inout waited interval)
+language plpgsql
+as $$
+declare
+  began  constant timestamptz := pg_catalog.clock_timestamp();
+  before constant interval := waited;
+  told   timestamptz;
+  probed numeric;
+  reason text;
+  times  integer := 0;
+begin
+  loop
+    probed := tenantry_private.probe(target);
+    reason := tenantry_private.brake_reason(usual_ms, probed,
+      (pg_catalog.pg_current_wal_insert_lsn() OPERATOR(pg_catalog.-) since) OPERATOR(pg_catalog./) pg_catalog.extract('epoch', pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) since_at OPERATOR(pg_catalog.+) interval '1 millisecond'));
+    waited := before OPERATOR(pg_catalog.+) (pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) began);
+    -- A reason that stays is no reason never to end.
+    exit when reason is null or waited OPERATOR(pg_catalog.>=) tenantry_private.brake_limit('brake_wait')::interval;
+    times := times OPERATOR(pg_catalog.+) 1;
+    perform tenantry_private.change_rollout(target, pg_catalog.jsonb_build_object('brake', reason));
+    commit;
+    if told is null or pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) told OPERATOR(pg_catalog.>) interval '10 seconds' then
+      told := pg_catalog.clock_timestamp();
+      raise notice '%: waits, because %', target, reason;
+    end if;
+    perform pg_catalog.pg_sleep(pg_catalog.float8smaller(1, 0.05 OPERATOR(pg_catalog.*) times));
+  end loop;
+  if reason is null then
+    usual_ms := (usual_ms OPERATOR(pg_catalog.*) 0.9) OPERATOR(pg_catalog.+) (probed OPERATOR(pg_catalog.*) 0.1);
+    waited   := interval '0';
+  elsif times OPERATOR(pg_catalog.>) 0 then
+    raise notice '%: goes on after %, although %', target, pg_catalog.date_trunc('second', waited), reason;
+  end if;
+end
+$$;
+
+comment on procedure tenantry_private.heed_brakes(regclass, pg_lsn, timestamptz, numeric, interval) is
+  'Waits for as long as there is a reason to, but no longer than brake_wait until there is none again. since: what had been written before the batch; usual_ms: how long a look at one row takes; waited: how long it has waited already.';
+
 create procedure tenantry_private.run_backfill(target regclass, batch_size integer)
 language plpgsql
 as $$
@@ -315,11 +374,9 @@ declare
   began    timestamptz;
   told     timestamptz := pg_catalog.clock_timestamp();
   usual    numeric := tenantry_private.probe(target);
-  probed   numeric;
+  waited   interval := interval '0';
   lsn      pg_lsn := pg_catalog.pg_current_wal_insert_lsn();
   lsn_at   timestamptz := pg_catalog.clock_timestamp();
-  reason   text;
-  held     integer := 0;
   refused  integer := 0;
   rollout  tenantry_private.rollouts;
 begin
@@ -345,22 +402,11 @@ begin
       size := pg_catalog.int4smaller(50000, pg_catalog.int4larger(100, (size OPERATOR(pg_catalog.*) pg_catalog.float8larger(0.5, pg_catalog.float8smaller(2.0,
         0.1 OPERATOR(pg_catalog./) pg_catalog.float8larger(0.001, pg_catalog.extract('epoch', pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) began)::float8))))::integer));
     end if;
-    probed := tenantry_private.probe(target);
-    reason := tenantry_private.brake_reason(usual, probed,
-      (pg_catalog.pg_current_wal_insert_lsn() OPERATOR(pg_catalog.-) lsn) OPERATOR(pg_catalog./) pg_catalog.extract('epoch', pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) lsn_at OPERATOR(pg_catalog.+) interval '1 millisecond'));
+    if not finished then
+      call tenantry_private.heed_brakes(target, lsn, lsn_at, usual, waited);
+    end if;
     lsn    := pg_catalog.pg_current_wal_insert_lsn();
     lsn_at := pg_catalog.clock_timestamp();
-    if reason is null then
-      usual := (usual OPERATOR(pg_catalog.*) 0.9) OPERATOR(pg_catalog.+) (probed OPERATOR(pg_catalog.*) 0.1);
-      held  := 0;
-    elsif held OPERATOR(pg_catalog.<) 600 then
-      -- Ten minutes at most: a reason that stays is no reason never to end.
-      held := held OPERATOR(pg_catalog.+) 1;
-      perform tenantry_private.change_rollout(target, pg_catalog.jsonb_build_object('brake', reason));
-      commit;
-      raise notice '%: waits, because %', target, reason;
-      perform pg_catalog.pg_sleep(pg_catalog.float8smaller(1, 0.05 OPERATOR(pg_catalog.*) held));
-    end if;
     if pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) told OPERATOR(pg_catalog.>) interval '2 seconds' then
       told := pg_catalog.clock_timestamp();
       rollout := tenantry_private.rollout(target);
