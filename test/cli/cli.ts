@@ -7,10 +7,16 @@ export interface CliResult {
   readonly err: string
 }
 
-/** Runs one command line in this process, without a terminal. */
+/** Runs one command line in this process, without a terminal unless told otherwise. */
 export async function cli(
   args: readonly string[],
-  options: { url?: string; env?: Record<string, string>; input?: string; columns?: number } = {},
+  options: {
+    url?: string
+    env?: Record<string, string>
+    input?: string
+    columns?: number
+    interactive?: boolean
+  } = {},
 ): Promise<CliResult> {
   let out = ''
   let err = ''
@@ -20,7 +26,7 @@ export async function cli(
     input: Readable.from(options.input === undefined ? [] : [options.input]),
     env: { ...(options.url ? { DATABASE_URL: options.url } : {}), ...options.env },
     columns: options.columns ?? 160,
-    interactive: false,
+    interactive: options.interactive ?? false,
   })
   return { code, out, err }
 }

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import type { Progress } from '../../src/cli/rollout/events.js'
 import { annaId, library, type Library } from '../rollout/support/library.js'
 import { repositoryRoot } from '../support/repository.js'
 import { cli } from './cli.js'
@@ -144,6 +145,42 @@ it('names the statements of others that waited for it', async () => {
     expect(wait.waited_ms).toBeGreaterThan(50)
   }
   expect(report.waits[0]?.waited_ms).toBeGreaterThan(250)
+})
+
+it('shows how far it is and how long it takes still, to a program and to a person', async () => {
+  // Two milliseconds a row.
+  await on.setUp.query(`
+    create table stamps (id int primary key, sender uuid);
+    insert into stamps select n, '${annaId}' from generate_series(1, 1000) n;
+    analyze stamps;
+    select tenantry.rollout('stamps', 'owner_id', 'user');
+    select tenantry.rollout_signal('stamps', 1, 'slow', 'select id, sender from public.stamps where pg_sleep(0.002) is not null')`)
+  const { code, out } = await rollout('to', 'backfilled', 'stamps', '--batch-size', '50', '--json')
+  expect(code).toBe(0)
+  const told = out
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Progress)
+    .filter(({ event }) => event === 'progress')
+  expect(told.length).toBeGreaterThan(4)
+  for (const each of told)
+    expect(each).toMatchObject({ table: 'stamps', work: 'backfill', total: 1000 })
+  const done = told.map((each) => each.done)
+  expect([...done].sort((a, b) => a - b)).toEqual(done)
+  const known = told.filter(({ eta }) => eta !== null)
+  expect(known.length).toBeGreaterThan(2)
+  for (const { done, rate, eta } of known) expect(eta).toBeCloseTo((1000 - done) / rate!)
+  expect(known.at(-1)!.eta).toBeLessThan(known[0]!.eta!)
+
+  expect((await rollout('to', 'prepared', 'stamps')).code).toBe(0)
+  const seen = await cli(['rollout', 'to', 'backfilled', 'stamps', '--batch-size', '50'], {
+    url: on.owner.url,
+    interactive: true,
+  })
+  expect(seen.code).toBe(0)
+  expect(seen.err).toMatch(/stamps, backfill =+-+ \d+ %, \d+ of 1000, \d+ rows\/s, \d+ s left/)
+  expect(seen.err).toContain('stamps: backfilled\n')
+  expect(seen.out).toMatch(/^Longest lock: /)
 })
 
 it('is stopped by Ctrl-C on the server, tells a second runner who is at it, and goes on', async () => {

@@ -1,3 +1,4 @@
+import { Writable } from 'node:stream'
 import { MultiBar, type SingleBar } from 'cli-progress'
 import type { Io } from '../io.js'
 import type { Event, Listener, Progress } from './events.js'
@@ -32,43 +33,62 @@ function lines(io: Io): Listener {
 
 /** One bar that moves, and the lines above it. */
 function bars(io: Io): Listener {
-  const screen = new MultiBar({
-    format: '{what} {bar} {percentage} %, {value} of {total}{more}',
-    barsize: Math.max(10, Math.min(40, io.columns - 90)),
-    hideCursor: true,
-    clearOnComplete: true,
-    linewrap: false,
-    gracefulExit: false,
-  })
-  let bar: SingleBar | undefined
+  let shown: { readonly screen: MultiBar; readonly bar: SingleBar } | undefined
   const clear = (): void => {
-    if (bar) screen.remove(bar)
-    bar = undefined
+    // Lines that have not been written yet come first.
+    shown?.screen.update()
+    shown?.screen.stop()
+    shown = undefined
   }
   return {
     tell(event) {
       if (event.event === 'progress') {
-        bar ??= screen.create(event.total, 0, { what: '', more: '' })
-        bar.setTotal(event.total)
-        bar.update(event.done, { what: `${event.table}, ${event.work}`, more: moreOf(event) })
+        shown ??= newBar(io, event.total)
+        shown.bar.setTotal(event.total)
+        shown.bar.update(event.done, {
+          what: `${event.table}, ${event.work}`,
+          more: moreOf(event),
+        })
         return
       }
       if (event.event === 'report') {
         clear()
-        screen.stop()
         return io.out(reportText(event, io.columns))
       }
       if (event.event === 'step' || event.event === 'reached') clear()
       const line = lineOf(event)
       if (line === null) return
-      if (bar) screen.log(`${line}\n`)
+      if (shown) shown.screen.log(`${line}\n`)
       else io.err(`${line}\n`)
     },
-    end() {
-      clear()
-      screen.stop()
-    },
+    end: clear,
   }
+}
+
+function newBar(io: Io, total: number): { screen: MultiBar; bar: SingleBar } {
+  const screen = new MultiBar({
+    stream: screenOf(io),
+    format: '{what} {bar} {percentage} %, {value} of {total}{more}',
+    barsize: Math.max(10, Math.min(40, io.columns - 90)),
+    hideCursor: true,
+    clearOnComplete: true,
+    // It stays below a line that is written while it stands still.
+    forceRedraw: true,
+    linewrap: false,
+    gracefulExit: false,
+  })
+  return { screen, bar: screen.create(total, 0, { what: '', more: '' }) }
+}
+
+/** Where the bar draws itself. */
+function screenOf(io: Io): NodeJS.WritableStream {
+  const stream = new Writable({
+    write(chunk: Buffer, _encoding, done) {
+      io.err(chunk.toString())
+      done()
+    },
+  })
+  return Object.assign(stream, { isTTY: true, columns: io.columns })
 }
 
 function lineOf(event: Event): string | null {
