@@ -92,6 +92,7 @@ describe('drizzle-kit, as an owner who knows nothing of tenantry', () => {
     expect(said).toContain('Changes applied')
     expect(said).not.toMatch(/tenantry_|ROW LEVEL/)
     expect(await at.stillProtected()).toEqual(['table_undeclared public.invoices'])
+    await at.closed('invoices')
     for (const path of ['public', 'tenant', 'reach']) {
       expect(await at.as('alice', `select stars from ${path}.projects`), path).toEqual([
         { stars: 0 },
@@ -113,6 +114,8 @@ describe('drizzle-kit, as an owner who knows nothing of tenantry', () => {
     writeFileSync(
       join(folder, file),
       `alter table projects rename column stars to likes;--> statement-breakpoint
+      alter table projects rename column owner_id to user_id;--> statement-breakpoint
+      alter table projects rename column user_id to owner_id;--> statement-breakpoint
       update projects set likes = 1;`,
     )
     await kit('migrate')

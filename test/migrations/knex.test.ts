@@ -51,6 +51,7 @@ describe('knex, as an owner who knows nothing of tenantry', () => {
     )
     await knex('migrate:latest')
     expect(await at.stillProtected()).toEqual(['table_undeclared public.invoices'])
+    await at.closed('invoices')
     for (const path of ['public', 'tenant', 'reach']) {
       expect(await at.as('alice', `select likes from ${path}.projects`), path).toEqual([
         { likes: 1 },

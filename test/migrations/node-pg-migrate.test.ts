@@ -40,6 +40,7 @@ describe('node-pg-migrate, as an owner who knows nothing of tenantry', () => {
     )
     await migrate('up')
     expect(await at.stillProtected()).toEqual(['table_undeclared public.invoices'])
+    await at.closed('invoices')
     for (const path of ['public', 'tenant', 'reach']) {
       expect(await at.as('alice', `select likes from ${path}.projects`), path).toEqual([
         { likes: 1 },
@@ -49,5 +50,16 @@ describe('node-pg-migrate, as an owner who knows nothing of tenantry', () => {
     expect(await at.stillProtected()).toEqual([])
     await migrate('up')
     expect(await at.stillProtected()).toEqual(['table_undeclared public.invoices'])
+  })
+
+  it('notes what it has run in a table that is closed to the application from its birth on', async () => {
+    at.write(
+      'later/1700000000009_later.js',
+      `export const up = (pgm) => pgm.sql('update projects set name = name')`,
+    )
+    await migrate('up', '-m', 'later', '-t', 'later_migrations')
+    await at.closed('later_migrations')
+    const { rows } = await at.db.admin.query('select name from later_migrations')
+    expect(rows).toEqual([{ name: '1700000000009_later' }])
   })
 })

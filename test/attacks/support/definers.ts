@@ -341,6 +341,42 @@ export function ownGuards(
         held: new RegExp(`^\\[\\["${agentOfAlice}"\\]\\]`),
       },
     ],
+    'tenantry_private.judge_ddl()': [
+      {
+        what: 'whether a protected table is weakened',
+        from: /perform tenantry_private\.refuse_weakening\(/g,
+        to: 'perform concat(',
+        by: 'outsider',
+        ask: 'alter table town.posts disable row level security',
+        held: /^42501/,
+      },
+    ],
+    'tenantry_private.settle_watched()': [
+      {
+        what: 'whether an admin weakens a protected table',
+        from: /if not tenantry_private\.is_admin\(\) then/,
+        to: 'if false then',
+        by: 'outsider',
+        first: [
+          `reset session authorization; select * from tenantry.manage_schema('town', owner_column => 'owner_id', owner_kind => 'user'); set session authorization LOGIN`,
+          'create table town.born (id int primary key, owner_id uuid not null)',
+          'alter table town.born disable row level security',
+        ],
+        ask: 'set constraints all immediate',
+        held: /^42501/,
+      },
+    ],
+    seal: [
+      {
+        what: 'who may empty a secret',
+        from: /perform tenantry_private\.require_decrypt\(/g,
+        to: 'perform concat(',
+        by: 'app',
+        first: [undecrypting],
+        ask: 'update town.vault set token = null',
+        held: /^(42501|TN)/,
+      },
+    ],
     'tenantry_private.after_drop()': [
       {
         what: 'whether columns would be sealed no more',
@@ -379,6 +415,8 @@ export const unguarded: Record<string, string> = {
       'table_owner_roles()',
       'trigger_noted(regclass,name,text,text)',
       'engine_queries(uuid,text)',
+      'is_applications(oid)',
+      'unseen_relations()',
     ].map((name) => [
       `tenantry_private.${name}`,
       'reads what is declared, and no row or key; admins may call it',
@@ -395,6 +433,8 @@ export const unguarded: Record<string, string> = {
       'makes views as declared, of tables that belong to whoever is there',
     ]),
   ),
+  'tenantry_private.settle_births()':
+    'works inside of an event trigger alone, on what the statement made',
   'tenantry.audience()': 'the name of the database, or what stands for it in tokens',
   'tenantry.wants_key_share()': 'whether there are secrets at all',
   'tenantry_private.encrypted_listing()':

@@ -19,7 +19,7 @@ function shapeOf(name: string): string {
   return name
     .split(/\$\{[^}]*\}/)
     .map((part) => part.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&'))
-    .join('[\\w ]+')
+    .join('[\\w, ]+')
 }
 
 /** The attacks in the test files with their texts, with what is filled in where a name is made in a loop. */

@@ -30,6 +30,8 @@ export interface Project {
   protect(): Promise<void>
   /** Sees that everybody still has exactly their rows, on every path, and what check() finds. */
   stillProtected(): Promise<string[]>
+  /** Sees that the application may not even look at a table. */
+  closed(table: string): Promise<void>
   /** Rows as somebody's own login. */
   as(who: 'alice' | 'bob', sql: string): Promise<Record<string, unknown>[]>
   drop(): Promise<void>
@@ -99,7 +101,9 @@ export async function project(): Promise<Project> {
         await db.admin.query('select tenantry.bind_role($1, $2)', [login.name, `user:${id}`])
         people[who] = await login.connect()
       }
-      await db.admin.query('select * from tenantry.sync()')
+      // As people do who have forgotten it: new tables are everybody's.
+      await db.admin.query(`select * from tenantry.sync();
+        alter default privileges for role "${owner.name}" in schema public grant select on tables to tenantry_user`)
     },
     async stillProtected() {
       for (const who of ['alice', 'bob'] as const) {
@@ -120,6 +124,9 @@ export async function project(): Promise<Project> {
         `select code, object from tenantry.check() order by code, object`,
       )
       return findings.rows.map(({ code, object }) => `${code} ${object}`)
+    },
+    async closed(table) {
+      await expect(as('alice', `select from ${table}`)).rejects.toMatchObject({ code: '42501' })
     },
     as,
     async drop() {

@@ -1,5 +1,10 @@
 import { type Verdict, closed, login } from './verdict.js'
 
+const made = closed(
+  'the owner of the schema’s tables',
+  'in a managed schema an event trigger protects or closes it at birth',
+)
+
 /** The protection itself, the powers of tenantry and of its admins, and credentials. */
 export const powers = {
   'a policy dropped, altered or replaced': closed(
@@ -132,5 +137,19 @@ export const powers = {
   'keys shown by debugging settings': closed(
     login,
     'keys are only assigned, and the settings are off inside',
+  ),
+  'rows of others in what an owner makes, by create table': made,
+  'rows of others in what an owner makes, by create table as': made,
+  'rows of others in what an owner makes, by create table as, with its owner': made,
+  'rows of others in what an owner makes, by select into': made,
+  'rows of others in what an owner makes, by a partition': made,
+  'rows of others in what an owner makes, by an attached partition': made,
+  'rows of others in what an owner makes, by an inheritance child': made,
+  'rows of others in what an owner makes, by a table that moves in': made,
+  'rows of others in what an owner makes, by a materialized view': made,
+  'rows of others in what an owner makes, by a foreign table': made,
+  'an owner who takes the protection away': closed(
+    'the owner of the schema’s tables',
+    'event triggers refuse it to whoever is no admin, and record it of admins',
   ),
 } as const satisfies Record<string, Verdict>

@@ -55,13 +55,13 @@ export const rows = {
   ),
   'a partition attached outside the watched path': stated(
     login,
-    'open by its own name where default privileges grant it, until check() is read and sync() run',
+    'where no event trigger looks on: open by its own name where default privileges grant it, until sync() is run',
     'security.md',
-    'A partition that is attached',
+    'A partition that is attached with grants of its own',
   ),
   'a table made outside the watched path': stated(
     login,
-    'open until check() is read',
+    'outside of managed schemas, and where no event trigger looks on: open until check() is read',
     'security.md',
     'A new table is as open as its grants',
   ),
