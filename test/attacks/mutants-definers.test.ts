@@ -154,7 +154,10 @@ describe('functions that run as their owner', () => {
         !broken(definer.name) &&
         !unguarded[definer.name],
     )
-    expect(without.map(({ name }) => name)).toEqual([])
+    expect(
+      without.map(({ name }) => name),
+      'support/definers.ts has neither a guard nor a reason for these',
+    ).toEqual([])
     const names = new Set(all.map(({ name }) => name))
     expect(
       Object.keys(unguarded).filter((name) => !names.has(name)),

@@ -415,6 +415,7 @@ export const unguarded: Record<string, string> = {
       'table_owner_roles()',
       'trigger_noted(regclass,name,text,text)',
       'engine_queries(uuid,text)',
+      'brake_limit(text)',
       'is_applications(oid)',
       'unseen_relations()',
     ].map((name) => [
