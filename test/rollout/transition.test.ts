@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { outcome } from '../extension/support/stage.js'
@@ -184,6 +185,69 @@ describe('one login for the old code and the new', () => {
     expect(held[0]!.held).toBeLessThan(500)
     await on.to('diary', 'planned')
     expect(await on.asNobody((client) => ids(client, 'diary'))).toHaveLength(31)
+  })
+})
+
+describe('a table without a key, where no trigger fills what is written meanwhile', () => {
+  const statusOf = async () =>
+    (
+      await on.stored<{ state: string; counts: Record<string, unknown> }>(
+        `select state, counts from tenantry.rollout_status where relation = 'sightings'::regclass`,
+      )
+    )[0]!
+  const unowned = async () =>
+    (
+      await on.stored<{ n: number }>('select n from sightings where owner_id is null order by n')
+    ).map(({ n }) => n)
+
+  beforeAll(async () => {
+    await on.setUp.query(`
+      create table sightings (n int not null, by uuid);
+      insert into sightings select n, case when n < 20 then '${annaId}'::uuid end from generate_series(1, 20) n;
+      grant select, insert, update, delete on sightings to "${on.legacy.name}";
+      select tenantry.rollout('sightings', 'owner_id', 'user', legacy_roles => array['${on.legacy.name}']::name[], budget => 2);
+      select tenantry.rollout_signal('sightings', 1, 'by', tenantry.rollout_from_column('sightings', 'by'))`)
+    await on.to('sightings', 'transitional')
+  })
+
+  test('is not verified while a row stays as it is, whatever the signals say', async () => {
+    await legacy.query(`insert into sightings values (21, '${annaId}')`)
+    await on.setUp.query('create rule still as on update to sightings do instead nothing')
+    await expect(on.to('sightings', 'verified')).rejects.toMatchObject({
+      code: 'TN012',
+      message: expect.stringContaining('1 rows of public.sightings do not add up') as string,
+      hint: expect.stringContaining(
+        'select * from public.sightings where owner_id is null',
+      ) as string,
+    })
+    await on.setUp.query('drop rule still on sightings')
+    expect(await unowned()).toEqual([20, 21])
+    await on.to('sightings', 'verified')
+    expect(await unowned()).toEqual([20])
+    expect((await statusOf()).counts).toMatchObject({ rows: 21, owned: 20, quarantined: 1 })
+  })
+
+  test('loses no row that is written until the moment when it is closed', async () => {
+    await legacy.query('begin')
+    await legacy.query(`insert into sightings values (22, '${annaId}'), (23, null)`)
+    await legacy.query('update sightings set n = n where n = 20')
+    const closing = on.to('sightings', 'strict')
+    const waits = () =>
+      on.stored(
+        `select from pg_locks where relation = 'sightings'::regclass and mode = 'AccessExclusiveLock' and not granted`,
+      )
+    while ((await waits()).length === 0) await sleep(5)
+    await legacy.query('commit')
+    await closing
+    expect(await unowned()).toEqual([20, 23])
+    const status = await statusOf()
+    expect(status.state).toBe('strict')
+    expect(status.counts).toMatchObject({ rows: 23, owned: 21, quarantined: 2, meanwhile: 0 })
+    expect(
+      await on.as(anna, (client) => client.query('select from sightings where n = 22')),
+    ).toMatchObject({ rowCount: 1 })
+    await on.to('sightings', 'planned')
+    expect((await legacy.query('select from sightings')).rowCount).toBe(23)
   })
 })
 

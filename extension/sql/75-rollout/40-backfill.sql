@@ -244,7 +244,7 @@ comment on function tenantry_private.rollout_batch(regclass, integer, boolean) i
 
 -- Rows that were written or moved meanwhile where neither the trigger nor a batch could fill them.
 create function tenantry_private.fill_late(target regclass)
-returns void
+returns bigint
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 as $$
@@ -254,11 +254,11 @@ declare
                              tenantry_private.key_selection(target), target, rollout.owner_column, target, tenantry_private.key_texts(target));
 begin
   perform tenantry_private.require_runner(target);
-  perform tenantry_private.fill_rows(target, late, late, true);
+  return tenantry_private.fill_rows(target, late, late, true);
 end
 $$;
 
-comment on function tenantry_private.fill_late(regclass) is 'Gives rows without an owner that are not in quarantine one, or puts them there. Error: TN011.';
+comment on function tenantry_private.fill_late(regclass) is 'Gives rows without an owner that are not in quarantine one, or puts them there; returns how many were given one. Error: TN011.';
 
 create function tenantry_private.brake_limit(name text)
 returns text

@@ -65,7 +65,13 @@ begin
   if keys is not null then
     perform tenantry_private.unquarantine(target, keys);
   end if;
-  execute format('select jsonb_build_object(''rows'', count(*), ''owned'', count(t.%I)) from %s t', rollout.owner_column, target) into counts;
+  -- At one moment, because others write.
+  execute format($query$select to_jsonb(a) || to_jsonb(b)
+    from (select count(*) as rows, count(t.%2$I) as owned from %1$s t) a
+   cross join (select count(*) filter (where not q.exempt) as quarantined, count(*) filter (where q.exempt) as exempt, count(*) filter (where q.key is null) as meanwhile
+                 from %1$s t left join tenantry.rollout_quarantine q on q.relation = %3$L::regclass and q.key = %4$s
+                where t.%2$I is null) b$query$, target, rollout.owner_column, target, tenantry_private.key_texts(target))
+    into counts;
   execute format('select coalesce(jsonb_object_agg(coalesce(n.number::text, ''as it was''), n.rows), ''{}'') from (select t.tenantry_source as number, count(*) as rows from %s t where t.%I is not null group by 1) n', target, rollout.owner_column)
     into sources;
   execute format($query$select jsonb_agg(o.owner) from (select distinct t.%I::text as owner from %s t where t.%1$I is not null) o
@@ -73,8 +79,6 @@ begin
     into unknown;
   execute format('select count(distinct t.%I) from %s t', rollout.owner_column, target) into owners;
   return counts || jsonb_build_object(
-    'quarantined', (select count(*) from tenantry.rollout_quarantine q where q.relation = target and not q.exempt),
-    'exempt', (select count(*) from tenantry.rollout_quarantine q where q.relation = target and q.exempt),
     'late', (select coalesce(sum(e.value::bigint), 0) from jsonb_each_text(sources) e join tenantry.rollout_sources s on s.relation = target and s.late and s.number::text = e.key),
     'sources', (select coalesce(jsonb_object_agg(n.name, n.rows), '{}') from (
                   select coalesce(s.signal || case when s.late then ' (late)' else '' end, e.key) as name, sum(e.value::bigint) as rows
@@ -84,7 +88,7 @@ begin
 end
 $$;
 
-comment on function tenantry_private.count_rollout(regclass) is 'Counts rows, owned, quarantined, exempt, by source; forgets what is in quarantine no more.';
+comment on function tenantry_private.count_rollout(regclass) is 'Counts rows, owned, quarantined, exempt, written meanwhile and not looked at yet, by source; forgets what is in quarantine no more.';
 
 create function tenantry.rollout_owners(target regclass)
 returns table (owner text, rows bigint, filled bigint)
@@ -106,6 +110,26 @@ $$;
 comment on function tenantry.rollout_owners(regclass) is
   'How many rows each owner has in a table on its way, and how many of them the rollout gave it. owner: an entity; null for rows without one. They add up to the rows of the table. Run as its owner, who must see them all: up to verified. Errors: 42501, TN011.';
 
+-- Rows that have neither an owner nor a place in quarantine, by their keys; of those given, which there are still.
+create function tenantry_private.unsettled_rows(target regclass, among jsonb default null)
+returns jsonb
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  keys jsonb;
+begin
+  execute format($query$select coalesce(jsonb_agg(%1$s), '[]') from %2$s t
+    where t.%3$I is null and not exists (select from tenantry.rollout_quarantine q where q.relation = %4$L::regclass and q.key = %1$s)
+      and (%5$L::jsonb is null or to_jsonb(%1$s) in (select a.value from jsonb_array_elements(%5$L::jsonb) a))$query$,
+    tenantry_private.key_texts(target), target, (tenantry_private.rollout(target)).owner_column, target, among)
+    into keys;
+  return keys;
+end
+$$;
+
+comment on function tenantry_private.unsettled_rows(regclass, jsonb) is 'The keys of rows that no pass of a rollout has looked at yet.';
+
 create function tenantry_private.verify_rollout(target regclass)
 returns jsonb
 language plpgsql volatile
@@ -114,15 +138,22 @@ as $$
 declare
   rollout constant tenantry_private.rollouts := tenantry_private.require_rollout(target);
   counts  jsonb;
-  missing bigint;
+  waiting jsonb;
+  missing bigint := 0;
 begin
   counts := tenantry_private.count_rollout(target);
-  missing := (counts ->> 'rows')::bigint - (counts ->> 'owned')::bigint - (counts ->> 'quarantined')::bigint - (counts ->> 'exempt')::bigint;
+  if (counts ->> 'meanwhile')::bigint > 0 then
+    -- Others write: what waits now must be settled by the next pass, whatever comes after it.
+    waiting := tenantry_private.unsettled_rows(target);
+    perform tenantry_private.fill_late(target);
+    counts := tenantry_private.count_rollout(target);
+    missing := jsonb_array_length(tenantry_private.unsettled_rows(target, waiting));
+  end if;
   perform tenantry_private.change_rollout(target, jsonb_build_object('counts', counts));
-  perform tenantry_private.log_step(target, rollout.state, 'verified', '(rows = owned + quarantined + exempt)', 'ACCESS SHARE', null, null, (counts ->> 'rows')::bigint, counts);
+  perform tenantry_private.log_step(target, rollout.state, 'verified', '(rows = owned + quarantined + exempt + meanwhile)', 'ACCESS SHARE', null, null, (counts ->> 'rows')::bigint, counts);
   if missing <> 0 then
     raise exception '% rows of % do not add up: % rows, % owned, % in quarantine, % exempt', missing, target, counts -> 'rows', counts -> 'owned', counts -> 'quarantined', counts -> 'exempt'
-      using errcode = 'TN012', hint = format('The application is writing rows that no signal reaches. Look at them: select * from %s where %I is null; and call this again.', target, rollout.owner_column);
+      using errcode = 'TN012', hint = format('Two passes have neither given them an owner nor put them into quarantine. Look at them: select * from %s where %I is null; and call this again.', target, rollout.owner_column);
   end if;
   if counts -> 'unknown_owners' <> '[]' then
     raise exception 'rows of % belong to nobody who is known: %', target, left(counts ->> 'unknown_owners', 200)
@@ -132,7 +163,7 @@ begin
 end
 $$;
 
-comment on function tenantry_private.verify_rollout(regclass) is 'Makes sure that the rows add up. Error: TN012.';
+comment on function tenantry_private.verify_rollout(regclass) is 'Makes sure that the rows add up; what was written since the last pass waits for the next. Error: TN012.';
 
 -- Signals may read owners of tables that do not have the column yet.
 create function tenantry_private.require_readable(target regclass)
@@ -281,7 +312,7 @@ begin
   step := step + 1; state := 'transitional'; lock := 'ACCESS EXCLUSIVE'; expected := 'milliseconds'; statement := format('alter table %s enable row level security; policies for tenantry_user, tenantry_reach%s; grants; reach.<table>', target,
     coalesce(' and ' || nullif(array_to_string(rollout.legacy_roles, ', '), ''), ''));
   return next;
-  step := step + 1; state := 'verified'; lock := 'ACCESS SHARE'; statement := 'rows = owned + quarantined + exempt; every owner known'; expected := format('about %s s', round(total / 1000000.0, 1));
+  step := step + 1; state := 'verified'; lock := 'ACCESS SHARE'; statement := 'rows = owned + quarantined + exempt + meanwhile; every owner known'; expected := format('about %s s', round(total / 1000000.0, 1));
   return next;
   step := step + 1; state := 'strict'; lock := 'ACCESS EXCLUSIVE'; statement := format('floors of the policies; alter table %s force row level security; check (%I is not null) not valid', target, rollout.owner_column); expected := 'at most 5 ms';
   return next;

@@ -122,6 +122,27 @@ $$;
 
 comment on function tenantry_private.require_budget(regclass) is 'Refuses to close a table with more rows without an owner than were allowed for. Error: TN012.';
 
+-- What legacy roles wrote until the switch: afterwards nobody writes a row without an owner any more.
+create function tenantry_private.settle_last(target regclass)
+returns void
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  rollout constant tenantry_private.rollouts := tenantry_private.require_rollout(target);
+begin
+  -- Its owner sees every row until then.
+  if (select c.relforcerowsecurity from pg_catalog.pg_class c where c.oid = target) then
+    return;
+  end if;
+  if tenantry_private.fill_late(target) > 0 or (rollout.counts ->> 'meanwhile')::bigint > 0 then
+    perform tenantry_private.change_rollout(target, jsonb_build_object('counts', tenantry_private.count_rollout(target)));
+  end if;
+end
+$$;
+
+comment on function tenantry_private.settle_last(regclass) is 'Fills what was written without an owner until a table was closed, and counts again. Error: TN011.';
+
 create function tenantry_private.start_backfill(target regclass)
 returns void
 language plpgsql volatile
@@ -309,6 +330,8 @@ begin
     raise notice '%: %', target, current;
   end loop;
   if state OPERATOR(pg_catalog.=) 'strict' then
+    perform tenantry_private.settle_last(target);
+    commit;
     perform tenantry_private.check_owners(target);
     commit;
   end if;

@@ -8,7 +8,35 @@ import type { UserIdentity } from '../../fixtures/elizaos/generator.js'
 import { stringToUuid } from '../../fixtures/elizaos/string-to-uuid.js'
 import type { Elizaos } from './elizaos.js'
 
-/** Whoever reads and writes memories while their table is rolled out. */
+/** A table that is worked on; its rows have an id, and a document in which they are numbered. */
+export interface WorkedOn {
+  readonly name: string
+  readonly document: string
+  /** What else is read, beginning at the row $1. */
+  readonly around: string
+  /** Adds the row $1, a document $2, of the entity $3 with the agent $4 in the room $5. */
+  readonly add: string
+}
+
+export const memories: WorkedOn = {
+  name: 'memories',
+  document: 'content',
+  around:
+    'select * from memories where room_id = (select room_id from memories where id = $1) limit 20',
+  add: `insert into memories (id, type, content, entity_id, agent_id, room_id) values ($1, 'messages', $2, $3, $4, $5)`,
+}
+
+/** A table without a primary key: its rows are named by their places, and move with every change. */
+export const logs: WorkedOn = {
+  name: 'logs',
+  document: 'body',
+  around:
+    'select * from logs where created_at > (select min(created_at) from logs where id = $1) limit 20',
+  // No place for the agent.
+  add: `insert into logs (id, type, body, entity_id, room_id) select $1, 'action', $2, $3, $5 where $4::uuid is not null`,
+}
+
+/** Whoever reads and writes a table while it is rolled out. */
 export interface Traffic {
   /** Starts so many connections; they work until `stop()`. */
   start(connections: number): Promise<void>
@@ -17,12 +45,13 @@ export interface Traffic {
   /** Rows that an identity saw and that are somebody else's. */
   readonly foreign: string[]
   readonly latencies: number[]
-  /** What was acknowledged: a memory's id → the last number written into it, and whose it is. */
+  /** What was acknowledged: a row's id → the last number written into it, and whose it is. */
   readonly written: ReadonlyMap<string, Written>
 }
 
 export interface Written {
-  readonly owner: string
+  /** Null where nothing tells. */
+  readonly owner: string | null
   number: number
 }
 
@@ -30,8 +59,12 @@ type Operation = (client: pg.Client, mine: Map<string, Written>, ids: string[]) 
 
 const pauseMilliseconds = 4
 
-/** The application that knows no context: it works on everybody's memories. */
-export function legacyTraffic(on: Elizaos, existing: ReadonlyMap<string, string>): Traffic {
+/** The application that knows no context: it works on everybody's rows. */
+export function legacyTraffic(
+  on: Elizaos,
+  existing: ReadonlyMap<string, string | null>,
+  table = memories,
+): Traffic {
   const { users } = on.truth.identities
   return traffic(
     () => on.legacy.connect(),
@@ -39,20 +72,17 @@ export function legacyTraffic(on: Elizaos, existing: ReadonlyMap<string, string>
     (errors) => async (client, mine, ids) => {
       const dice = Math.random()
       const id = pick(ids)
-      if (dice < 0.3) await add(client, mine, ids, pick(users))
-      else if (dice < 0.55) await change(client, mine, id)
+      if (dice < 0.3) await add(client, table, mine, ids, pick(users))
+      else if (dice < 0.55) await change(client, table, mine, id)
       else if (dice < 0.85) {
         const { rows } = await client.query<{ n: number | null }>(
-          `select (content ->> 'n')::int as n from memories where id = $1`,
+          `select (${table.document} ->> 'n')::int as n from ${table.name} where id = $1`,
           [id],
         )
         if (rows.length !== 1 || (rows[0]?.n ?? 0) !== mine.get(id)?.number)
           errors.push(`read ${JSON.stringify(rows)} instead of ${mine.get(id)?.number} of ${id}`)
       } else {
-        await client.query(
-          'select * from memories where room_id = (select room_id from memories where id = $1) limit 20',
-          [id],
-        )
+        await client.query(table.around, [id])
       }
     },
   )
@@ -61,7 +91,8 @@ export function legacyTraffic(on: Elizaos, existing: ReadonlyMap<string, string>
 /** The application that enters a context in every transaction; each connection is one person at a time. */
 export function contextTraffic(
   on: Elizaos,
-  trueOwner: (id: string) => string | undefined,
+  trueOwner: (id: string) => string | null | undefined,
+  table = memories,
 ): Traffic {
   const { users } = on.truth.identities
   const made: Traffic = traffic(
@@ -74,15 +105,13 @@ export function contextTraffic(
         await client.query('select tenantry.enter($1)', [
           credential(on.db.name, user.entity as Entity),
         ])
-        if (dice < 0.3) await add(client, mine, ids, user)
+        if (dice < 0.3) await add(client, table, mine, ids, user)
         else if (dice < 0.5) {
           const mineOf = ids.filter((id) => mine.get(id)?.owner === user.entity)
-          if (mineOf.length > 0) await change(client, mine, pick(mineOf))
+          if (mineOf.length > 0) await change(client, table, mine, pick(mineOf))
         } else {
           const { rows } = await client.query<{ id: string; owner_id: string }>(
-            dice < 0.75
-              ? 'select id, owner_id from memories order by created_at desc limit 100'
-              : 'select id, owner_id from memories limit 500',
+            `select id, owner_id from ${table.name} ${dice < 0.75 ? 'order by created_at desc limit 100' : 'limit 500'}`,
           )
           for (const { id, owner_id } of rows) {
             const owner = trueOwner(id) ?? made.written.get(id)?.owner
@@ -100,7 +129,7 @@ export function contextTraffic(
 
 function traffic(
   connect: () => Promise<pg.Client>,
-  existing: readonly { id: string; owner: string }[],
+  existing: readonly { id: string; owner: string | null }[],
   operation: (errors: string[]) => Operation,
 ): Traffic {
   const errors: string[] = []
@@ -149,26 +178,31 @@ function traffic(
 
 async function add(
   client: pg.Client,
+  table: WorkedOn,
   mine: Map<string, Written>,
   ids: string[],
   user: UserIdentity,
 ): Promise<void> {
   const agent = user.agents[0] ?? ''
   const id = randomUUID()
-  const { rowCount } = await client.query(
-    `insert into memories (id, type, content, entity_id, agent_id, room_id) values ($1, 'messages', '{"n": 0}', $2, $3, $4)`,
-    [id, user.aliases.get(agent), agent, stringToUuid(`DM-${user.id}:${agent}`)],
-  )
+  const room = stringToUuid(`DM-${user.id}:${agent}`)
+  const values = [id, { n: 0 }, user.aliases.get(agent), agent, room]
+  const { rowCount } = await client.query(table.add, values)
   if (rowCount !== 1) throw new Error(`${id} was not written`)
   mine.set(id, { owner: user.entity, number: 0 })
   ids.push(id)
 }
 
-async function change(client: pg.Client, mine: Map<string, Written>, id: string): Promise<void> {
+async function change(
+  client: pg.Client,
+  table: WorkedOn,
+  mine: Map<string, Written>,
+  id: string,
+): Promise<void> {
   const row = mine.get(id)
   if (!row) throw new Error(`${id} is not known`)
   const { rowCount } = await client.query(
-    `update memories set content = jsonb_set(content, '{n}', to_jsonb($2::int)) where id = $1`,
+    `update ${table.name} set ${table.document} = jsonb_set(${table.document}, '{n}', to_jsonb($2::int)) where id = $1`,
     [id, row.number + 1],
   )
   if (rowCount !== 1) throw new Error(`${id} was changed ${rowCount} times`)
