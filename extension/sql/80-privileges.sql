@@ -85,7 +85,7 @@ grant select on tenantry.delegations to tenantry_user, tenantry_admin;
 grant execute on function
   tenantry_private.is_admin(), tenantry_private.require_admin(text), tenantry_private.require_declarable(regclass),
   tenantry_private.view_source(regclass, name), tenantry_private.record_view(regclass, name, text), tenantry_private.view_on(regclass, name),
-  tenantry_private.view_name(regclass, name), tenantry_private.made_from(regclass, name), tenantry_private.views_to_follow(name),
+  tenantry_private.view_name(regclass, name), tenantry_private.made_from(regclass, name), tenantry_private.views_in_the_way(text, name), tenantry_private.views_to_make(oid[], name),
   tenantry_private.make_view(regclass, name), tenantry_private.unmake_view(regclass, name),
   tenantry_private.suspend_views(text, name), tenantry_private.resume_views(name, oid[])
 to tenantry_facade, tenantry_reach;
@@ -150,8 +150,8 @@ begin
              'hmac_sha256', 'random_bytes', 'signed_bytes', 'same_mac', 'opened', 'current_signer', 'sealed', 'set_context', 'open_context',
              'ambient_context', 'session_binding', 'login_refusal', 'require_ordinary_login', 'issuer_of', 'verified_claims', 'issuer_by_header', 'admitted', 'settle', 'enter_for_pass',
              'record_entities', 'refresh_table_owners', 'follow_secrets',
-             'view_source', 'record_view', 'views_to_follow', 'make_view', 'unmake_view', 'suspend_views', 'resume_views', 'make_seal', 'follow_alter', 'keep_trigger_note', 'before_alter', 'after_alter', 'after_drop',
-             'write_declaration', 'write_expressions', 'erase_declaration', 'make_reference_check', 'make_owner_fill', 'bear', 'birth_declaration', 'know_schema', 'weakness', 'refuse_weakening', 'watch', 'settle_watched', 'note_weakening', 'judge_policy', 'judge_grants', 'judge_view', 'judge_ddl', 'settle_births', 'after_ddl', 'follow_renames', 'write_rename',
+             'view_source', 'record_view', 'views_in_the_way', 'views_to_make', 'make_view', 'unmake_view', 'suspend_views', 'resume_views', 'make_seal', 'follow_alter', 'keep_trigger_note', 'before_alter', 'after_alter', 'after_drop',
+             'write_declaration', 'write_expressions', 'erase_declaration', 'make_reference_check', 'make_owner_fill', 'bear', 'birth_declaration', 'know_schema', 'weakness', 'refuse_weakening', 'watch', 'settle_watched', 'note_weakening', 'judge_policy', 'judge_grants', 'judge_view', 'judge_ddl', 'settle_births', 'follow_schema', 'after_ddl', 'follow_renames', 'write_rename',
              'links_of', 'walk', 'reached', 'held', 'passable', 'may_revoke', 'behind', 'note', 'givers_live', 'link_ends', 'chain_ends', 'count_membership', 'require_container', 'visible_delegations', 'way_to', 'is_allowed',
              -- keys, shares and plaintexts
              'aes_encrypt', 'aes_decrypt', 'expanded', 'keep_share', 'key_file', 'current_share', 'has_share', 'wrapped', 'unwrapped', 'unlock', 'key_of',

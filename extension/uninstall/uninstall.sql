@@ -54,7 +54,7 @@ begin
     end if;
     drop schema tenant;
     drop function tenantry_private.define_facade(regclass), tenantry_private.drop_facade(regclass),
-      tenantry_private.lock_facade(regclass), tenantry_private.suspend_facades(text), tenantry_private.resume_facades();
+      tenantry_private.lock_facade(regclass), tenantry_private.suspend_facades(text), tenantry_private.resume_facades(oid[]);
     if not superuser then
       set local role tenantry_reach;
     end if;

@@ -73,7 +73,7 @@ describe('an installation', () => {
         'function tenantry_private.define_facade(regclass) of tenantry_facade',
         'function tenantry_private.drop_facade(regclass) of tenantry_facade',
         'function tenantry_private.lock_facade(regclass) of tenantry_facade',
-        'function tenantry_private.resume_facades() of tenantry_facade',
+        'function tenantry_private.resume_facades(oid[]) of tenantry_facade',
         'function tenantry_private.suspend_facades(text) of tenantry_facade',
         'function tenantry_private.define_reach_view(regclass) of tenantry_reach',
         'function tenantry_private.drop_reach_view(regclass) of tenantry_reach',

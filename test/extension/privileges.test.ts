@@ -62,7 +62,7 @@ describe('an admin of another database', () => {
       'tenantry.delegate(tenantry.entity,text[],tenantry.entity,timestamp with time zone,regclass[],integer)',
       'tenantry.revoke(uuid,tenantry.entity,tenantry.entity)',
       'tenantry_private.judge_ddl()',
-      'tenantry_private.resume_facades()',
+      'tenantry_private.resume_facades(oid[])',
       'tenantry_private.resume_reach_views(oid[])',
       'tenantry_private.ring_now(text)',
       'tenantry_private.ring_now(text,uuid[])',

@@ -60,6 +60,23 @@ $$;
 
 comment on function tenantry_private.require_declarable(regclass) is 'Raises 42501 unless the session''s login owns a table, or it is gone.';
 
+create function tenantry_private.is_closed(target regclass)
+returns boolean
+language plpgsql stable security definer
+set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
+as $$
+begin
+  -- With policies of its owner's it is not only closed.
+  return exists (select from tenantry_private.known_relations k where k.relation = target and k.closed)
+     and not exists (select from pg_catalog.pg_policy p where p.polrelid = target);
+end
+$$;
+
+comment on function tenantry_private.is_closed(regclass) is 'Whether row-level security of a table is on because it was closed at birth.';
+
 -- Without questions: whoever calls this has asked them.
 create function tenantry_private.write_declaration(declaration tenantry_private.tables)
 returns void
@@ -85,6 +102,10 @@ begin
          shared_by            = excluded.shared_by,
          public_when          = excluded.public_when,
          actor_column         = excluded.actor_column;
+  -- Of a protected one it is kept: closed is what it goes back to.
+  if declaration.class in ('shared', 'exempt') then
+    update tenantry_private.known_relations k set closed = false where k.relation = declaration.relation and k.closed;
+  end if;
   if declaration.public_when is not null then
     -- Whom nobody has said who they are: an entity like any other, which owns nothing and can be given nothing.
     insert into tenantry_private.kinds (kind, id_type) values ('anonymous', 'text') on conflict do nothing;

@@ -25,9 +25,14 @@ begin
              from tenantry_private.wanted_policies(declaration) w
              join tenantry_private.actual_policies(target) a on a.policy = w.policy)
    where t.relation = target;
-  insert into tenantry_private.guarded_relations as g (relation, database)
-  select target, d.oid from pg_catalog.pg_database d where d.datname = current_database()
-      on conflict (relation) do update set database = excluded.database where g.database <> excluded.database;
+  insert into tenantry_private.guarded_relations as g (relation, database, owner)
+  select target, d.oid, c.relowner
+    from pg_catalog.pg_class c
+    join pg_catalog.pg_database d on d.datname = current_database()
+   where c.oid = target
+      on conflict (relation) do update
+     set database = excluded.database, owner = excluded.owner
+   where (g.database, g.owner) <> (excluded.database, excluded.owner);
   insert into tenantry_private.known_relations (relation, namespace)
   select c.oid, c.relnamespace from tenantry_private.relation_tree(target) tree join pg_catalog.pg_class c on c.oid = tree.relation
       on conflict do nothing;

@@ -7,6 +7,12 @@ declare
   writer  name;
   missing text[];
 begin
+  if tenantry_private.is_closed(declaration.relation) then
+    statement := format('alter table %s disable row level security', declaration.relation);
+    lock := 'ACCESS EXCLUSIVE';
+    return next;
+    lock := null;
+  end if;
   return query select * from tenantry_private.plan_grants(declaration.relation, array['select'], declaration.writers);
   -- Writers that the recorded declaration names and this one does not.
   foreach writer in array coalesce((tenantry_private.declared(declaration.relation)).writers, '{}') loop
@@ -49,7 +55,7 @@ begin
     perform tenantry_private.refuse(format('%s is declared %s', target, declaration.class),
       format('Run: select %s first.', case declaration.class when 'exempt' then format('tenantry.unexempt(%L);', target) else format('* from tenantry.unprotect(%L);', target) end));
   end if;
-  if exists (select from pg_catalog.pg_class c where c.oid = target and c.relrowsecurity) then
+  if exists (select from pg_catalog.pg_class c where c.oid = target and c.relrowsecurity) and not tenantry_private.is_closed(target) then
     perform tenantry_private.refuse(format('%s is under row-level security of its own, so not everybody reads it', target),
       format('Protect it, or run: alter table %s disable row level security;', target));
   end if;
@@ -134,12 +140,15 @@ begin
   declaration.writers := '{}';
   declaration.unchecked_references := '{}';
   declaration.before := '{}';
+  if tenantry_private.is_closed(target) then
+    execute format('alter table %s disable row level security', target);
+  end if;
   perform tenantry_private.record_table(declaration);
 end
 $$;
 
 comment on function tenantry.exempt(regclass, text) is
-  'Declares that a table needs no isolation, and why. Nothing about it changes; tenantry_user gets no grant. A second call changes the reason. Errors: 42501, TN011.';
+  'Declares that a table needs no isolation, and why. Nothing about it changes, but that row-level security goes off again where it was enabled at birth to close it; tenantry_user gets no grant. A second call changes the reason. Errors: 42501, TN011.';
 
 create function tenantry.unexempt(target regclass)
 returns void

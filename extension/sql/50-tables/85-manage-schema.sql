@@ -12,10 +12,10 @@ begin
     perform tenantry_private.know_schema(target, managed);
   end if;
   if managed then
-    insert into tenantry_private.schemas as s (schema_name, migration_role, owner_column, owner_kind)
-    values (target, record_schema.migration_role, record_schema.owner_column, record_schema.owner_kind)
+    insert into tenantry_private.schemas as s (schema_name, migration_role, owner_column, owner_kind, namespace)
+    values (target, record_schema.migration_role, record_schema.owner_column, record_schema.owner_kind, to_regnamespace(quote_ident(target)))
         on conflict (schema_name) do update
-       set migration_role = excluded.migration_role, owner_column = excluded.owner_column, owner_kind = excluded.owner_kind;
+       set migration_role = excluded.migration_role, owner_column = excluded.owner_column, owner_kind = excluded.owner_kind, namespace = excluded.namespace;
   else
     delete from tenantry_private.schemas s where s.schema_name = target;
   end if;

@@ -4,9 +4,10 @@
 -- indexes; policies run before any function of a user's all the same.
 
 create table tenantry_private.views (
-  relation regclass not null,
-  path     name     not null check (path in ('tenant', 'reach')),
-  source   text     not null,
+  relation  regclass not null,
+  path      name     not null check (path in ('tenant', 'reach')),
+  source    text     not null,
+  suspended boolean  not null default false,
   primary key (relation, path)
 );
 
@@ -14,6 +15,7 @@ comment on table tenantry_private.views is 'The views on protected tables, with 
 comment on column tenantry_private.views.relation is 'The table.';
 comment on column tenantry_private.views.path is 'The schema of the view: tenant or reach.';
 comment on column tenantry_private.views.source is 'The query of the view.';
+comment on column tenantry_private.views.suspended is 'Whether it is out of the way of a statement under way.';
 
 create function tenantry_private.view_source(target regclass, path name)
 returns text
@@ -96,28 +98,65 @@ return (
 
 comment on function tenantry_private.made_from(regclass, name) is 'What the view of a table on a path was made from; null where there is none of its name.';
 
-create function tenantry_private.views_to_follow(the_path name)
-returns table (relation regclass, relation_name name, made boolean)
-language plpgsql stable security definer
+-- Only of tables that belong to whoever is there.
+create function tenantry_private.views_in_the_way(statement text, the_path name)
+returns setof regclass
+language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 set debug_print_parse = off
 set debug_print_rewritten = off
 set debug_print_plan = off
 as $$
+declare
+  item record;
 begin
-  -- Only of tables that belong to whoever is there.
-  return query
-  select m.relation, c.relname, tenantry_private.view_on(m.relation, the_path) is not null
-    from tenantry_private.views m
-    join pg_catalog.pg_class c on c.oid = m.relation
-   where m.path = the_path
-     and pg_has_role(session_user, c.relowner, 'member')
-     -- a restore adds the primary key after everything else, and nothing can be decrypted without it
-     and (the_path <> 'tenant' or tenantry_private.primary_key(m.relation) is not null);
+  for item in
+    select m.relation, tenantry_private.view_on(m.relation, the_path) as made
+      from tenantry_private.views m
+      join pg_catalog.pg_class c on c.oid = m.relation
+     where m.path = the_path and strpos(lower(statement), lower(c.relname)) > 0
+       and pg_has_role(session_user, c.relowner, 'member')
+       -- a restore adds the primary key after everything else, and nothing can be decrypted without it
+       and (the_path <> 'tenant' or tenantry_private.primary_key(m.relation) is not null)
+  loop
+    update tenantry_private.views m set suspended = true where m.relation = item.relation and m.path = the_path;
+    if item.made is not null then
+      return next item.made;
+    end if;
+  end loop;
 end
 $$;
 
-comment on function tenantry_private.views_to_follow(name) is 'Tables of whoever is there that have, or should have, a view on a path.';
+comment on function tenantry_private.views_in_the_way(text, name) is 'The views on a path of the tables that a statement names, which are to be dropped now.';
+
+create function tenantry_private.views_to_make(altered oid[], the_path name)
+returns setof regclass
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
+as $$
+declare
+  item record;
+begin
+  for item in
+    select m.relation
+      from tenantry_private.views m
+      join pg_catalog.pg_class c on c.oid = m.relation
+     where m.path = the_path and (m.suspended or m.relation = any (altered))
+       and pg_has_role(session_user, c.relowner, 'member')
+       and (the_path <> 'tenant' or tenantry_private.primary_key(m.relation) is not null)
+  loop
+    update tenantry_private.views m set suspended = false where m.relation = item.relation and m.path = the_path and m.suspended;
+    if tenantry_private.made_from(item.relation, the_path) is distinct from tenantry_private.view_source(item.relation, the_path) then
+      return next item.relation;
+    end if;
+  end loop;
+end
+$$;
+
+comment on function tenantry_private.views_to_make(oid[], name) is 'Tables whose view on a path is to be made anew: it was dropped before the statement, or the table was altered and it is not as declared.';
 
 create function tenantry_private.make_view(target regclass, path name)
 returns void
@@ -167,31 +206,27 @@ returns void
 language plpgsql volatile
 as $$
 declare
-  item record;
+  view regclass;
 begin
-  for item in select * from tenantry_private.views_to_follow(path) f where f.made and strpos(lower(statement), lower(f.relation_name)) > 0 loop
-    execute format('drop view %s', tenantry_private.view_on(item.relation, path));
+  for view in select * from tenantry_private.views_in_the_way(statement, path) loop
+    execute format('drop view %s', view);
   end loop;
 end
 $$;
 
 comment on function tenantry_private.suspend_views(text, name) is 'Drops the views on a path of the tables that a statement names, so that their columns can be dropped or retyped; resume_views() makes them anew. For the functions of the views'' owners.';
 
-create function tenantry_private.resume_views(path name, altered oid[] default null)
+create function tenantry_private.resume_views(path name, altered oid[])
 returns void
 language plpgsql volatile
 as $$
 declare
-  item record;
+  target regclass;
 begin
-  for item in
-    select * from tenantry_private.views_to_follow(path) f
-     where (altered is null or not f.made or f.relation = any (altered))
-       and tenantry_private.made_from(f.relation, path) is distinct from tenantry_private.view_source(f.relation, path)
-  loop
-    perform tenantry_private.make_view(item.relation, path);
+  for target in select * from tenantry_private.views_to_make(altered, path) loop
+    perform tenantry_private.make_view(target, path);
   end loop;
 end
 $$;
 
-comment on function tenantry_private.resume_views(name, oid[]) is 'Makes the views on a path of whoever''s tables these are anew, where they are missing or not as declared. altered: look at no others that are there. For the functions of the views'' owners.';
+comment on function tenantry_private.resume_views(name, oid[]) is 'Makes anew the views on a path that were dropped before a statement, and those of altered tables that are not as declared. For the functions of the views'' owners.';

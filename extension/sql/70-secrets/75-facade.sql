@@ -113,9 +113,9 @@ begin
 end
 $$;
 
-comment on function tenantry_private.suspend_facades(text) is 'Drops the decrypting views of the tables that a statement names, so that their columns can be dropped or retyped; resume_facades() makes them anew.';
+comment on function tenantry_private.suspend_facades(text) is 'Drops the decrypting views of the tables that a statement names, so that their columns can be dropped or retyped; resume_facades(oid[]) makes them anew.';
 
-create function tenantry_private.resume_facades()
+create function tenantry_private.resume_facades(altered oid[])
 returns void
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
@@ -124,16 +124,16 @@ set debug_print_rewritten = off
 set debug_print_plan = off
 as $$
 begin
-  perform tenantry_private.resume_views('tenant');
+  perform tenantry_private.resume_views('tenant', altered);
 end
 $$;
 
-comment on function tenantry_private.resume_facades() is 'Makes the decrypting views of whoever''s tables these are anew, where they are missing or not as declared.';
+comment on function tenantry_private.resume_facades(oid[]) is 'Makes the decrypting views of whoever''s tables these are anew: those dropped before the statement, and those of tables that were altered and not as declared.';
 
 revoke all on function tenantry_private.define_facade(regclass), tenantry_private.drop_facade(regclass),
-  tenantry_private.lock_facade(regclass), tenantry_private.suspend_facades(text), tenantry_private.resume_facades() from public;
+  tenantry_private.lock_facade(regclass), tenantry_private.suspend_facades(text), tenantry_private.resume_facades(oid[]) from public;
 grant execute on function tenantry_private.lock_facade(regclass) to tenantry_admin;
-grant execute on function tenantry_private.suspend_facades(text), tenantry_private.resume_facades() to tenantry_owner, tenantry_admin;
+grant execute on function tenantry_private.suspend_facades(text), tenantry_private.resume_facades(oid[]) to tenantry_owner, tenantry_admin;
 grant execute on function tenantry_private.define_facade(regclass), tenantry_private.drop_facade(regclass) to tenantry_admin;
 
 set local role tenantry_owner;

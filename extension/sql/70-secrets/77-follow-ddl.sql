@@ -2,7 +2,7 @@
 -- and comes back behind it; renamed columns are followed. Event triggers need a superuser: where one installs tenantry they
 -- are made at once, else by tenantry.watch_ddl(), and until then sync() does what they would, and alter_table() the rest.
 
-create function tenantry_private.follow_alter()
+create function tenantry_private.follow_alter(altered oid[])
 returns void
 language plpgsql volatile
 as $$
@@ -10,11 +10,14 @@ declare
   item    record;
   renamed regclass[] := '{}';
 begin
+  if not exists (select from tenantry_private.encrypted_columns e where e.relation = any (altered)) then
+    return;
+  end if;
   for item in
     select r.relation, r.old_name, r.new_name
       from tenantry_private.renamed_secrets() r
       join pg_catalog.pg_class c on c.oid = r.relation
-     where pg_has_role(session_user, c.relowner, 'member')
+     where r.relation = any (altered) and pg_has_role(session_user, c.relowner, 'member')
   loop
     renamed := renamed || item.relation;
     update tenantry_private.encrypted_columns c
@@ -27,7 +30,7 @@ begin
       from tenantry_private.encrypted_columns e
       join tenantry_private.tables t on t.relation = e.relation
       join pg_catalog.pg_class c on c.oid = e.relation
-     where pg_has_role(session_user, c.relowner, 'member')
+     where e.relation = any (altered) and pg_has_role(session_user, c.relowner, 'member')
        and not exists (select from tenantry_private.renames() r where r.relation = e.relation)
        -- a restore adds the primary key after everything else
        and tenantry_private.primary_key(e.relation) is not null
@@ -44,7 +47,7 @@ begin
 end
 $$;
 
-comment on function tenantry_private.follow_alter() is 'Follows renamed columns of the tables of whoever is there. For the event triggers.';
+comment on function tenantry_private.follow_alter(oid[]) is 'Follows renamed encrypted columns of altered tables of whoever is there. For the event triggers.';
 
 -- What was declared by names goes on under new ones, and so do the trigger functions, whose bodies have names in them.
 create function tenantry_private.follow_renames(altered oid[])
@@ -59,14 +62,28 @@ begin
      and not exists (select from tenantry_private.kinds k where k.relation = any (altered)) then
     return;
   end if;
-  for item in select r.* from tenantry_private.renames() r where r.relation = any (altered) loop
-    perform tenantry_private.write_rename(item.relation, item.what, item.old_name, item.new_name);
-    renamed := renamed || item.relation;
-  end loop;
+  -- What was not renamed is found by an index.
+  if exists (
+       select
+         from (select t.relation, unnest(t.owner_column || coalesce(t.owner_from, '{}')) as column_name
+                 from tenantry_private.tables t where t.relation = any (altered) or t.parent = any (altered)
+               union all
+               select k.relation, unnest(array[k.id_column, k.owner_column]) from tenantry_private.kinds k where k.relation = any (altered)) c
+        where c.column_name is not null
+          and not exists (select from pg_catalog.pg_attribute a where a.attrelid = c.relation and a.attname = c.column_name and not a.attisdropped)) then
+    for item in select r.* from tenantry_private.renames() r where r.relation = any (altered) loop
+      perform tenantry_private.write_rename(item.relation, item.what, item.old_name, item.new_name);
+      renamed := renamed || item.relation;
+    end loop;
+  end if;
   update tenantry_private.tables t
      set unchecked_references = array(select c from unnest(t.unchecked_references) as c where tenantry_private.column_type(t.relation, c) is not null)
-   where t.relation = any (altered)
+   where t.relation = any (altered) and t.unchecked_references <> '{}'
      and exists (select from unnest(t.unchecked_references) as c where tenantry_private.column_type(t.relation, c) is null);
+  -- Functions that look at tables name them and their columns.
+  if renamed = '{}' and current_query() !~* E'\\m(rename|schema)\\M' then
+    return;
+  end if;
   for item in
     select t.relation, t.class, t.tag, t.relation = any (renamed) as is_renamed
       from tenantry_private.tables t
@@ -101,7 +118,7 @@ set debug_print_rewritten = off
 set debug_print_plan = off
 as $$
 begin
-  if current_query() ~* E'\\m(drop|type|set\\s+schema|rename)\\M' then
+  if exists (select from tenantry_private.views) and current_query() ~* E'\\m(drop|type|set\\s+schema|rename)\\M' then
     perform tenantry_private.suspend_facades(current_query());
     perform tenantry_private.suspend_reach_views(current_query());
   end if;
@@ -122,9 +139,11 @@ declare
   altered constant oid[] := array(select c.objid from pg_event_trigger_ddl_commands() c where c.classid = 'pg_catalog.pg_class'::regclass);
 begin
   perform tenantry_private.follow_renames(altered);
-  perform tenantry_private.follow_alter();
-  perform tenantry_private.resume_facades();
-  perform tenantry_private.resume_reach_views(altered);
+  perform tenantry_private.follow_alter(altered);
+  if exists (select from tenantry_private.views v where v.suspended or v.relation = any (altered)) then
+    perform tenantry_private.resume_facades(altered);
+    perform tenantry_private.resume_reach_views(altered);
+  end if;
 end
 $$;
 
@@ -165,6 +184,16 @@ begin
     update tenantry_private.tables t set class = 'owned', owner_from = null, parent = null where t.parent = item.relation and t.class = 'by_parent';
     perform tenantry_private.note('drop_table', item.object_identity);
     perform tenantry_private.erase_declaration(item.relation);
+  end loop;
+  -- A number may be given out again.
+  for item in
+    select d.objid as relation from pg_event_trigger_dropped_objects() d
+     where d.classid = 'pg_catalog.pg_class'::regclass and d.objsubid = 0 and d.object_type in ('table', 'foreign table', 'materialized view')
+  loop
+    delete from tenantry_private.known_relations k where k.relation = item.relation;
+    delete from tenantry_private.views v where v.relation = item.relation;
+    delete from tenantry_private.encrypted_columns e where e.relation = item.relation;
+    delete from tenantry_private.engine_jobs j where j.relation = item.relation;
   end loop;
   -- Not where the table itself goes: then nothing of that name is there any more.
   for item in
@@ -211,7 +240,8 @@ begin
   if not exists (select from pg_catalog.pg_event_trigger e where e.evtname = 'tenantry_after_ddl') then
     create event trigger tenantry_after_ddl on ddl_command_end
       when tag in ('CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO', 'CREATE FOREIGN TABLE', 'CREATE MATERIALIZED VIEW', 'CREATE VIEW',
-                   'ALTER TABLE', 'ALTER FOREIGN TABLE', 'ALTER MATERIALIZED VIEW', 'ALTER VIEW', 'CREATE POLICY', 'ALTER POLICY', 'GRANT')
+                   'ALTER TABLE', 'ALTER FOREIGN TABLE', 'ALTER MATERIALIZED VIEW', 'ALTER VIEW', 'CREATE POLICY', 'ALTER POLICY', 'GRANT',
+                   'CREATE SCHEMA', 'ALTER SCHEMA', 'IMPORT FOREIGN SCHEMA')
       execute function tenantry_private.after_ddl();
     alter event trigger tenantry_after_ddl enable always;
     comment on event trigger tenantry_after_ddl is 'tenantry: protects or closes new tables of managed schemas, and keeps what protects tables.';

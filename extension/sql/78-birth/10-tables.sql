@@ -1,7 +1,7 @@
 -- New tables of managed schemas are protected, or closed, when they are born; and what protects a table is guarded.
 
 create table tenantry_private.birth_rules (
-  schema_name  name   not null references tenantry_private.schemas (schema_name) on delete cascade,
+  schema_name  name   not null references tenantry_private.schemas (schema_name) on update cascade on delete cascade,
   pattern      text   not null,
   owner_column name,
   owner_kind   text   references tenantry_private.kinds (kind),

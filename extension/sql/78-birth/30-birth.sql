@@ -111,6 +111,8 @@ begin
     declaration := tenantry_private.birth_declaration(target);
   end if;
   if declaration.relation is null then
+    update tenantry_private.known_relations k set closed = true
+     where k.relation = target and not (select c.relrowsecurity from pg_catalog.pg_class c where c.oid = target);
     return query select * from tenantry_private.closing_statements(target);
     return;
   end if;

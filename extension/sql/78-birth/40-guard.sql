@@ -11,7 +11,7 @@ declare
   lost        text;
 begin
   select * into declaration from tenantry_private.tables t where t.relation = target;
-  select c.relrowsecurity, c.relforcerowsecurity, c.relowner, r.rolname
+  select c.relrowsecurity, c.relforcerowsecurity, c.relhassubclass, c.relowner, r.rolname
     into relation
     from pg_catalog.pg_class c join pg_catalog.pg_roles r on r.oid = c.relowner where c.oid = target;
   if relation.rolname is null or declaration.class is null or not tenantry_private.is_guarded(target)
@@ -23,7 +23,7 @@ begin
     return 'row-level security is off';
   elsif not relation.relforcerowsecurity and not exists (select from tenantry_private.rollouts r where r.relation = target) then
     return 'row-level security is not forced';
-  elsif not exists (select from tenantry_private.table_owners o where o.role_oid = relation.relowner) then
+  elsif not exists (select from tenantry_private.guarded_relations g where g.relation = target and g.owner = relation.relowner) then
     return format('it belongs to %I', relation.rolname);
   end if;
   select string_agg(format('policy %I', k.name), ', ' order by k.name) into lost
@@ -47,6 +47,9 @@ begin
    where w.wanted and not exists (select from pg_catalog.pg_trigger t where t.tgrelid = target and t.tgname = w.name);
   if lost is not null and (lost !~ '^trigger tenantry_references' or tenantry_private.expected_check(declaration, null) is not null) then
     return lost || ' is gone';
+  end if;
+  if not relation.relhassubclass then
+    return null;
   end if;
   select string_agg(c.oid::regclass::text, ', ') into lost
     from tenantry_private.relation_tree(target) tree
@@ -88,6 +91,23 @@ $$;
 
 comment on function tenantry_private.watch(oid) is 'Whether what becomes of a protected table is looked at when the transaction commits: of admins, and of tables born in it.';
 
+-- What was dropped and made anew under its old name, by somebody else than tenantry, which would have confirmed it.
+create function tenantry_private.remade_policies(target oid)
+returns text
+language sql stable
+set search_path = pg_catalog, pg_temp
+begin atomic
+  select string_agg(format('policy %I', p.polname), ', ' order by p.polname) || ' is not as it was made'
+    from tenantry_private.tables t
+    join pg_catalog.pg_policy p on p.polrelid = t.relation and t.expressions ? p.polname::text
+   where t.relation = target and tenantry_private.is_guarded(target)
+     and age(p.xmin) <= age(pg_current_xact_id()::xid)
+     and (pg_get_expr(p.polqual, p.polrelid), pg_get_expr(p.polwithcheck, p.polrelid))
+         is distinct from (t.expressions -> p.polname::text ->> 0, t.expressions -> p.polname::text ->> 1);
+end;
+
+comment on function tenantry_private.remade_policies(oid) is 'Policies of a protected table that this transaction has made otherwise than they were noted; null if there are none.';
+
 create function tenantry_private.settle_watched()
 returns trigger
 language plpgsql volatile security definer
@@ -97,7 +117,7 @@ set debug_print_rewritten = off
 set debug_print_plan = off
 as $$
 declare
-  found_weak constant text := tenantry_private.weakness(new.relation);
+  found_weak constant text := coalesce(tenantry_private.weakness(new.relation), tenantry_private.remade_policies(new.relation));
 begin
   delete from tenantry_private.watched_relations w where w.relation = new.relation and w.xact = new.xact;
   if found_weak is null then
@@ -117,6 +137,7 @@ comment on function tenantry_private.settle_watched() is 'At commit: what an adm
 
 create constraint trigger settle after insert on tenantry_private.watched_relations
   deferrable initially deferred for each row execute function tenantry_private.settle_watched();
+alter table tenantry_private.watched_relations enable always trigger settle;
 
 create function tenantry_private.note_weakening(target oid, what text)
 returns void
@@ -161,46 +182,81 @@ $$;
 
 comment on function tenantry_private.judge_policy(oid, boolean) is 'Looks at a policy that was made or altered. Error: 42501.';
 
--- A grant does not say of what: all that could be are asked.
+-- A grant does not say of what. Only rows of the catalog that this transaction has written can be it: the youngest.
 create function tenantry_private.judge_grants()
 returns void
 language plpgsql volatile
 as $$
 declare
-  item record;
+  began   constant integer := age(pg_current_xact_id()::xid);
+  -- such a statement has parentheses
+  columns constant boolean := strpos(current_query(), '(') > 0;
+  granted record;
+  bound   text[];
+  item    record;
 begin
-  for item in
-    select t.relation::oid, a.grantee, a.privilege_type
-      from tenantry_private.guarded_relations t
-      join pg_catalog.pg_class c on c.oid = t.relation
-     cross join aclexplode(c.relacl) a
-     where a.grantee <> c.relowner
-       and a.privilege_type in ('TRUNCATE', 'REFERENCES', 'TRIGGER', 'MAINTAIN')
+  for granted in
+    select c.oid as relation, c.relkind, c.relowner, c.relacl as acl
+      from pg_catalog.pg_class c
+     where age(c.xmin) <= began and c.relacl is not null and c.relkind in ('r', 'p', 'm', 'f')
     union all
-    select t.relation::oid, a.grantee, a.privilege_type
-      from tenantry_private.guarded_relations t
-      join pg_catalog.pg_class c on c.oid = t.relation
-      join pg_catalog.pg_attribute f on f.attrelid = t.relation and f.attacl is not null
-     cross join aclexplode(f.attacl) a
-     where a.grantee <> c.relowner and a.privilege_type = 'REFERENCES'
-    union all
-    -- partitions and the like: a way past the policies of the table above
-    select i.inhrelid, a.grantee, a.privilege_type
-      from tenantry_private.guarded_relations t
-      join pg_catalog.pg_inherits i on i.inhparent = t.relation
-      join pg_catalog.pg_class c on c.oid = i.inhrelid
-     cross join aclexplode(c.relacl) a
-     where a.grantee <> c.relowner
-       and not exists (select from tenantry_private.tables o where o.relation = i.inhrelid)
+    select c.oid, c.relkind, c.relowner, f.attacl
+      from pg_catalog.pg_attribute f
+      join pg_catalog.pg_class c on c.oid = f.attrelid
+     where columns and f.attacl is not null and age(f.xmin) <= began
   loop
-    if tenantry_private.is_applications(item.grantee) then
-      perform tenantry_private.note_weakening(item.relation, format('%s must not have %s on it', case item.grantee when 0 then 'public' else item.grantee::regrole::text end, lower(item.privilege_type)));
-    end if;
+    -- SELECT and the like are what policies bind, on the table that has them: not on what is a part of it.
+    bound := case when tenantry_private.is_guarded(granted.relation) then array['SELECT', 'INSERT', 'UPDATE', 'DELETE'] else '{}' end;
+    continue when bound = '{}' and case granted.relkind
+      when 'm' then tenantry_private.guarded_below(granted.relation) is null
+      when 'f' then not exists (
+             select from pg_catalog.pg_class c
+               join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+               join tenantry_private.schemas s on s.schema_name = n.nspname
+              where c.oid = granted.relation)
+      else not exists (select from pg_catalog.pg_inherits i where i.inhrelid = granted.relation)
+           or not tenantry_private.is_guarded(tenantry_private.protected_above(granted.relation))
+      end;
+    continue when bound = '{}' and exists (select from tenantry_private.tables t where t.relation = granted.relation and (t.class = 'exempt' or granted.relkind in ('r', 'p')));
+    for item in
+      select a.grantee, a.privilege_type
+        from aclexplode(granted.acl) a
+       where a.grantee <> granted.relowner and a.privilege_type <> all (bound)
+    loop
+      continue when not tenantry_private.is_applications(item.grantee);
+      perform tenantry_private.note_weakening(granted.relation,
+        format('%s must not have %s on it', case item.grantee when 0 then 'public' else item.grantee::regrole::text end, lower(item.privilege_type)));
+    end loop;
   end loop;
 end
 $$;
 
-comment on function tenantry_private.judge_grants() is 'Looks for privileges of the application on protected tables that row-level security does not bind. Error: 42501.';
+comment on function tenantry_private.judge_grants() is 'Looks for privileges of the application that row-level security does not bind, on what this transaction has granted. Error: 42501.';
+
+-- Down through views that run as their users. One that does not decides itself who looks, and was judged when it was made;
+-- what a materialized one holds is nobody's any more.
+create function tenantry_private.guarded_below(view oid)
+returns regclass
+language sql stable
+set search_path = pg_catalog, pg_temp
+begin atomic
+  with recursive reading (oid) as (
+    select view
+    union
+    select d.refobjid
+      from reading r
+      join pg_catalog.pg_class c on c.oid = r.oid
+      join pg_catalog.pg_rewrite w on w.ev_class = r.oid
+      join pg_catalog.pg_depend d on d.classid = 'pg_catalog.pg_rewrite'::regclass and d.objid = w.oid
+                                 and d.refclassid = 'pg_catalog.pg_class'::regclass and d.refobjid <> w.ev_class
+     where r.oid = view or c.relkind = 'm'
+        or coalesce((select o.option_value::boolean from pg_options_to_table(c.reloptions) o where o.option_name = 'security_invoker'), false))
+  select r.oid::regclass from reading r
+   where tenantry_private.is_guarded(r.oid) or tenantry_private.is_guarded(tenantry_private.protected_above(r.oid))
+   limit 1;
+end;
+
+comment on function tenantry_private.guarded_below(oid) is 'A protected table, or a part of one, that a view reads; null if there is none.';
 
 create function tenantry_private.judge_view(view oid)
 returns void
@@ -218,16 +274,7 @@ begin
      or exists (select from tenantry_private.tables t where t.relation = view and t.class = 'exempt') then
     return;
   end if;
-  with recursive reading (oid) as (
-    select view
-    union
-    select d.refobjid
-      from reading r
-      join pg_catalog.pg_rewrite w on w.ev_class = r.oid
-      join pg_catalog.pg_depend d on d.classid = 'pg_catalog.pg_rewrite'::regclass and d.objid = w.oid
-                                 and d.refclassid = 'pg_catalog.pg_class'::regclass and d.refobjid <> w.ev_class)
-  select r.oid::regclass into read
-    from reading r where tenantry_private.is_guarded(r.oid) limit 1;
+  read := tenantry_private.guarded_below(view);
   if read is null then
     return;
   end if;

@@ -1,6 +1,25 @@
 -- The event triggers. One runs as whoever runs the statement, because only the owner of a table may alter it; what it asks
 -- and records are definers that work inside of an event trigger alone, on what the statement touched.
 
+-- A renamed schema is managed under its new name; one that is dropped and made anew still is.
+create function tenantry_private.follow_schema(target oid)
+returns void
+language plpgsql volatile
+as $$
+declare
+  the_name constant name := (select n.nspname from pg_catalog.pg_namespace n where n.oid = target);
+begin
+  if exists (select from tenantry_private.schemas s where s.namespace = target and s.schema_name <> the_name) then
+    delete from tenantry_private.schemas s where s.schema_name = the_name;
+    update tenantry_private.schemas s set schema_name = the_name where s.namespace = target;
+  else
+    update tenantry_private.schemas s set namespace = target where s.schema_name = the_name and s.namespace is distinct from target;
+  end if;
+end
+$$;
+
+comment on function tenantry_private.follow_schema(oid) is 'Follows a schema that was renamed or made anew in what is managed.';
+
 create function tenantry_private.judge_ddl()
 returns setof text
 language plpgsql volatile security definer
@@ -28,6 +47,8 @@ begin
       if item.object_type in ('table', 'column') then
         perform tenantry_private.judge_grants();
       end if;
+    elsif item.classid = 'pg_catalog.pg_namespace'::regclass then
+      perform tenantry_private.follow_schema(item.objid);
     elsif item.classid = 'pg_catalog.pg_policy'::regclass then
       perform tenantry_private.judge_policy(item.objid, item.command_tag = 'ALTER POLICY');
     elsif item.relkind = 'v' then
@@ -51,6 +72,11 @@ begin
         if item.relkind in ('r', 'p') and not exists (select from tenantry_private.tables t where t.relation = item.objid) and tenantry_private.protected_above(item.objid) is null then
           raise notice '% is closed to the application, because nobody has said whose its rows are', item.objid::regclass
             using hint = format('Say it: select * from tenantry.protect(%L, owner_column => ''…'', owner_kind => ''…''); or tenantry.share(%1$L), or tenantry.exempt(%1$L, ''…'').', item.objid::regclass);
+        end if;
+      elsif item.relkind = 'm' then
+        -- wherever it is
+        if item.command_tag = 'CREATE MATERIALIZED VIEW' and tenantry_private.guarded_below(item.objid) is not null then
+          return query select * from tenantry_private.closing_statements(item.objid);
         end if;
       elsif item.class is null and tenantry_private.is_guarded(tenantry_private.protected_above(item.objid)) then
         if not exists (select from tenantry_private.known_relations k where k.relation = item.objid) then
@@ -102,9 +128,14 @@ language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  statements constant text[] := array(select s.statement from tenantry_private.judge_ddl() s (statement));
+  statements text[];
   statement  text;
 begin
+  -- The owners of the views, whom nobody is a member of: they own nothing else, and grant nothing else.
+  if current_user in ('tenantry_facade', 'tenantry_reach') then
+    return;
+  end if;
+  statements := array(select s.statement from tenantry_private.judge_ddl() s (statement));
   foreach statement in array statements loop
     execute statement;
   end loop;
