@@ -1,7 +1,8 @@
 import { loadavg } from 'node:os'
-import pg from 'pg'
+import type pg from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { notesDatabase, type Notes } from '../extension/support/notes.js'
+import { declare, library } from '../rollout/support/library.js'
 
 // What the event triggers add to a statement, in the same database, by turns with and without them. Printed, not held to
 // the millisecond: the machine is shared.
@@ -123,4 +124,33 @@ test('what the event triggers add to a statement', { timeout: 120_000 }, async (
   await watch('enable always')
   admin.release()
   console.log(`PostgreSQL ${notes.db.major}, load ${loadavg()[0]?.toFixed(1)}\n${lines.join('\n')}`)
+})
+
+test('what they add to the locks of a rollout', { timeout: 120_000 }, async () => {
+  const held = new Map<string, number>()
+  for (const state of ['without', 'with', 'without', 'with']) {
+    const on = await library()
+    await declare(on, 10)
+    if (state === 'without') {
+      const { rows } = await on.db.admin.query<{ name: string }>(
+        `select evtname as name from pg_event_trigger where evtname like 'tenantry%'`,
+      )
+      await on.db.admin.query(
+        rows.map(({ name }) => `alter event trigger ${name} disable`).join(';'),
+      )
+    }
+    await on.to('shelves', 'strict')
+    const { rows } = await on.db.admin.query<{ step: string; ms: number }>(
+      `select from_state || ' to ' || to_state as step, max(held_ms)::float8 as ms from tenantry.rollout_log
+        where relation = 'shelves'::regclass and statement like '(% under one lock)' group by 1 order by 1`,
+    )
+    expect(rows.length).toBeGreaterThan(2)
+    for (const { step, ms } of rows) {
+      const name = `${step}, ${state}`
+      held.set(name, Math.min(ms, held.get(name) ?? ms))
+    }
+    await on.drop()
+  }
+  const lines = [...held].map(([name, ms]) => `${name}: ${ms.toFixed(2)} ms`).sort()
+  console.log(`load ${loadavg()[0]?.toFixed(1)}\n${lines.join('\n')}`)
 })

@@ -139,17 +139,22 @@ set debug_print_plan = off
 as $$
 declare
   item record;
+  made name;
 begin
   for item in
-    select m.relation
+    select m.relation, m.source, m.suspended, c.relname
       from tenantry_private.views m
       join pg_catalog.pg_class c on c.oid = m.relation
      where m.path = the_path and (m.suspended or m.relation = any (altered))
        and pg_has_role(session_user, c.relowner, 'member')
        and (the_path <> 'tenant' or tenantry_private.primary_key(m.relation) is not null)
   loop
-    update tenantry_private.views m set suspended = false where m.relation = item.relation and m.path = the_path and m.suspended;
-    if tenantry_private.made_from(item.relation, the_path) is distinct from tenantry_private.view_source(item.relation, the_path) then
+    if item.suspended then
+      update tenantry_private.views m set suspended = false where m.relation = item.relation and m.path = the_path;
+    end if;
+    select v.relname into made from pg_catalog.pg_class v where v.oid = tenantry_private.view_on(item.relation, the_path);
+    if made is null or item.source is distinct from tenantry_private.view_source(item.relation, the_path)
+       or made <> item.relname and made <> tenantry_private.view_name(item.relation, the_path) then
       return next item.relation;
     end if;
   end loop;

@@ -76,10 +76,12 @@ begin
       renamed := renamed || item.relation;
     end loop;
   end if;
-  update tenantry_private.tables t
-     set unchecked_references = array(select c from unnest(t.unchecked_references) as c where tenantry_private.column_type(t.relation, c) is not null)
-   where t.relation = any (altered) and t.unchecked_references <> '{}'
-     and exists (select from unnest(t.unchecked_references) as c where tenantry_private.column_type(t.relation, c) is null);
+  if exists (select from tenantry_private.tables t where t.relation = any (altered) and t.unchecked_references <> '{}') then
+    update tenantry_private.tables t
+       set unchecked_references = array(select c from unnest(t.unchecked_references) as c where tenantry_private.column_type(t.relation, c) is not null)
+     where t.relation = any (altered) and t.unchecked_references <> '{}'
+       and exists (select from unnest(t.unchecked_references) as c where tenantry_private.column_type(t.relation, c) is null);
+  end if;
   -- Functions that look at tables name them and their columns.
   if renamed = '{}' and current_query() !~* E'\\m(rename|schema)\\M' then
     return;
@@ -140,8 +142,10 @@ declare
 begin
   perform tenantry_private.follow_renames(altered);
   perform tenantry_private.follow_alter(altered);
-  if exists (select from tenantry_private.views v where v.suspended or v.relation = any (altered)) then
+  if exists (select from tenantry_private.views v where v.path = 'tenant' and (v.suspended or v.relation = any (altered))) then
     perform tenantry_private.resume_facades(altered);
+  end if;
+  if exists (select from tenantry_private.views v where v.path = 'reach' and (v.suspended or v.relation = any (altered))) then
     perform tenantry_private.resume_reach_views(altered);
   end if;
 end
