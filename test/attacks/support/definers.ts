@@ -402,6 +402,7 @@ export const unguarded: Record<string, string> = {
       'engine_works_on(regclass)',
       'expected_check(tenantry_private.tables,tenantry_private.tables)',
       'has_master_key()',
+      'is_closed(regclass)',
       'job_place(regclass,text)',
       'key_provider()',
       'known_ids(text,text[])',
@@ -425,7 +426,7 @@ export const unguarded: Record<string, string> = {
   ),
   ...Object.fromEntries(
     [
-      'resume_facades()',
+      'resume_facades(oid[])',
       'resume_reach_views(oid[])',
       'suspend_facades(text)',
       'suspend_reach_views(text)',
