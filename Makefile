@@ -26,7 +26,7 @@ help: ## Show what there is to make
 demo: $(built) ## See it work on a real schema in an embedded PostgreSQL (KEEP=1 leaves it running)
 	@node dist/src/cli/main.js demo $(if $(KEEP),--keep)
 
-rollout-demo: $(built) ## See a table that is in use isolated in steps, with the old and the new application at work
+rollout-demo: $(built) ## See elizaOS's earlier schema isolated in steps, with the old and the new application at work
 	@node dist/test/demo/rollout.js
 
 test: $(built) ## Run every test on PostgreSQL 15 and 18 (ARGS='--project pg18 test/runtime' for a part)

@@ -3,9 +3,9 @@ import { concurrently } from '../../src/cli/rollout/index-owners.js'
 import { callsTo, inOrder, type Rollout, type State } from '../../src/cli/rollout/states.js'
 
 const tables = (state: State): Rollout[] => [
-  { table: 'books', state, reads: ['shelves'] },
-  { table: 'shelves', state, reads: [] },
-  { table: 'visits', state, reads: ['books', 'elsewhere'] },
+  { table: 'books', state, reads: ['shelves'], takes: ['shelves'] },
+  { table: 'shelves', state, reads: [], takes: [] },
+  { table: 'visits', state, reads: ['books', 'elsewhere'], takes: ['books', 'elsewhere'] },
 ]
 
 const told = (rollouts: readonly Rollout[], goal: State) =>
@@ -63,10 +63,36 @@ describe('the calls of a rollout', () => {
 
   it('come to an end where tables read each other', () => {
     const ring: Rollout[] = [
-      { table: 'a', state: 'planned', reads: ['b'] },
-      { table: 'b', state: 'planned', reads: ['a'] },
+      { table: 'a', state: 'planned', reads: ['b'], takes: ['b'] },
+      { table: 'b', state: 'planned', reads: ['a'], takes: ['a'] },
     ]
-    expect(inOrder(ring).map(({ table }) => table)).toEqual(['b', 'a'])
+    expect(inOrder(ring).map(({ table }) => table)).toEqual(['a', 'b'])
+  })
+
+  it('put those first that owners are taken from, where tables read each other', () => {
+    const agents: Rollout = {
+      table: 'agents',
+      state: 'planned',
+      reads: ['entities', 'rooms'],
+      takes: [],
+    }
+    const entities: Rollout = {
+      table: 'entities',
+      state: 'planned',
+      reads: ['agents'],
+      takes: ['agents'],
+    }
+    const rooms: Rollout = {
+      table: 'rooms',
+      state: 'planned',
+      reads: ['agents'],
+      takes: ['agents'],
+    }
+    expect(inOrder([entities, rooms, agents]).map(({ table }) => table)).toEqual([
+      'agents',
+      'entities',
+      'rooms',
+    ])
   })
 })
 

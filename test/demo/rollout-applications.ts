@@ -1,6 +1,10 @@
+import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { identity, tenantry } from '../../src/index.js'
+import { secret } from '../extension/support/stage.js'
+import type { UserIdentity } from '../fixtures/elizaos/generator.js'
+import { stringToUuid } from '../fixtures/elizaos/string-to-uuid.js'
 import type { RolloutStage } from './rollout-stage.js'
 
 /** What an application has noticed since it was last asked. */
@@ -19,8 +23,9 @@ const nothing: Noticed = { reads: 0, writes: 0, refused: 0, sees: null, foreign:
 
 /** An application at work: it writes a memory and reads, again and again, until it is told to end. */
 export class Application {
-  /** The memories that were written, and with what it was refused. */
-  written = 0
+  /** The memories that were written, and whose each is. */
+  readonly written = new Map<string, string>()
+  /** With what it was refused. */
   readonly errors = new Set<string>()
   #noticed = nothing
   #ended = false
@@ -49,7 +54,6 @@ export class Application {
       const began = performance.now()
       try {
         const { sees, foreign } = await this.#turn()
-        this.written += 1
         const { reads, writes, foreign: before } = this.#noticed
         this.#noticed = {
           ...this.#noticed,
@@ -70,20 +74,29 @@ export class Application {
   }
 }
 
+const insert = `insert into memories (id, type, content, entity_id, agent_id, room_id)
+  values ($1, 'messages', '{"text": "hello"}', $2, $3, $4)`
+
+/** A message to one of somebody's agents, as the application writes it. */
+function message(to: UserIdentity): readonly [id: string, ...rest: (string | undefined)[]] {
+  const agent = to.agents[0] ?? ''
+  return [randomUUID(), to.aliases.get(agent), agent, stringToUuid(`DM-${to.id}:${agent}`)]
+}
+
 /** The old code: no context, every row. */
-export function legacyApplication(stage: RolloutStage): { app: Application; pool: pg.Pool } {
+export function legacyApplication(stage: RolloutStage): Application {
   const pool = stage.legacy.pool({ max: 1 })
+  const users = stage.truth.identities.users.filter(({ agents }) => agents.length > 0)
   let nth = 0
-  const app = new Application(async () => {
-    nth += 1
-    await pool.query(
-      `insert into memories (room_id, body) values ($1, 'written by the old application')`,
-      [(nth % 500) + 1],
-    )
+  const app: Application = new Application(async () => {
+    const user = users[nth++ % users.length] as UserIdentity
+    const values = message(user)
+    await pool.query(insert, [...values])
+    app.written.set(values[0], user.entity)
     const { rows } = await pool.query<{ n: string }>('select count(*) as n from memories')
     return { sees: Number(rows[0]?.n), foreign: false }
   })
-  return { app, pool }
+  return app
 }
 
 /** The new code: the same queries in the context of one user. */
@@ -91,17 +104,15 @@ export function newApplication(stage: RolloutStage): {
   app: Application
   end: () => Promise<void>
 } {
-  const db = tenantry(new pg.Pool({ connectionString: stage.app.url, max: 1 }), {
-    secret: stage.secret,
-  })
-  const me = db.as(identity('user')(stage.user))
-  const app = new Application(async () => {
-    await me.query(
-      `insert into memories (room_id, body) select min(id), 'written by the new application' from rooms`,
-    )
+  const db = tenantry(new pg.Pool({ connectionString: stage.app.url, max: 1 }), { secret })
+  const me = db.as(identity('user')(stage.user.id))
+  const app: Application = new Application(async () => {
+    const values = message(stage.user)
+    await me.query(insert, [...values])
+    app.written.set(values[0], stage.user.entity)
     const { rows } = await me.query<{ n: string; foreign: boolean | null }>(
       'select count(*) as n, bool_or(owner_id is distinct from $1) as foreign from memories',
-      [stage.user],
+      [stage.user.id],
     )
     return { sees: Number(rows[0]?.n), foreign: rows[0]?.foreign ?? false }
   })

@@ -91,4 +91,10 @@ describe('from planned to strict and back', () => {
     )) as [{ counts: Record<string, unknown> }]
     expect(counts).toMatchObject({ rows: 40, owned: 37, quarantined: 3 })
   })
+
+  test('what a rollout does is no weakening', async () => {
+    expect(
+      await on.stored(`select object, detail from tenantry.audit where action = 'weaken'`),
+    ).toEqual([])
+  })
 })

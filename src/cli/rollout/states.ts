@@ -15,6 +15,8 @@ export interface Rollout {
   readonly table: string
   readonly state: State
   readonly reads: readonly string[]
+  /** Those of them that it takes owners from. */
+  readonly takes: readonly string[]
 }
 
 /** One call of tenantry.rollout_to(). */
@@ -54,18 +56,25 @@ export function callsTo(rollouts: readonly Rollout[], goal: State): Call[] {
   return calls
 }
 
-/** What is read before what reads it. Where tables read each other, the procedure decides. */
+/**
+ * Those that owners are taken from before those that take them, and otherwise what is read before what
+ * reads it, as far as tables that read each other allow.
+ */
 export function inOrder(rollouts: readonly Rollout[]): Rollout[] {
-  const byName = new Map(rollouts.map((each) => [each.table, each]))
-  const ordered = new Set<Rollout>()
-  const visit = (rollout: Rollout, readers: readonly Rollout[]): void => {
-    if (ordered.has(rollout) || readers.includes(rollout)) return
-    for (const name of [...rollout.reads].sort()) {
-      const read = byName.get(name)
-      if (read) visit(read, [...readers, rollout])
-    }
-    ordered.add(rollout)
+  const left = new Map(rollouts.map((each) => [each.table, each]))
+  const waits = (sources: readonly string[], table: string): number =>
+    sources.filter((name) => name !== table && left.has(name)).length
+  const ordered: Rollout[] = []
+  while (left.size > 0) {
+    const [next] = [...left.values()].sort(
+      (one, other) =>
+        waits(one.takes, one.table) - waits(other.takes, other.table) ||
+        waits(one.reads, one.table) - waits(other.reads, other.table) ||
+        (one.table < other.table ? -1 : 1),
+    )
+    if (!next) break
+    left.delete(next.table)
+    ordered.push(next)
   }
-  for (const rollout of rollouts) visit(rollout, [])
-  return [...ordered]
+  return ordered
 }

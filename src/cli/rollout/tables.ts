@@ -4,7 +4,8 @@ import type { Rollout } from './states.js'
 
 const declared = `
   select t.relation::text as "table", t.state,
-         array(select d.source::text from tenantry_private.rollout_readers() d where d.reader = t.relation order by 1) as reads
+         array(select d.source::text from tenantry_private.rollout_readers() d where d.reader = t.relation order by 1) as reads,
+         array(select d.source::text from tenantry_private.rollout_readers() d where d.reader = t.relation and d.takes_owners order by 1) as takes
     from tenantry.rollout_status t
    where $1::text[] is null or t.relation = any ($1::text[]::pg_catalog.regclass[])
    order by 1`
