@@ -5,7 +5,7 @@ import { cli } from '../cli/cli.js'
 import { documented, project, type Project } from './support/project.js'
 
 const schema = (changes: { project?: string; more?: string } = {}): string => `
-import { bigint, index, integer, pgTable, text, uuid } from 'drizzle-orm/pg-core'
+import { bigint, boolean, index, integer, numeric, pgTable, primaryKey, text, uuid } from 'drizzle-orm/pg-core'
 
 export const users = pgTable('users', {
   id: uuid('id').primaryKey().defaultRandom(),
@@ -22,6 +22,25 @@ export const tasks = pgTable('tasks', {
   id: bigint('id', { mode: 'number' }).primaryKey().generatedAlwaysAsIdentity(),
   projectId: bigint('project_id', { mode: 'number' }).notNull().references(() => projects.id),
   title: text('title').notNull(),
+})
+export const orgs = pgTable('orgs', {
+  id: bigint('id', { mode: 'number' }).primaryKey().generatedByDefaultAsIdentity(),
+  ownerId: uuid('owner_id').notNull().references(() => users.id),
+})
+export const members = pgTable('members', {
+  orgId: bigint('org_id', { mode: 'number' }).notNull().references(() => orgs.id),
+  userId: uuid('user_id').notNull().references(() => users.id),
+}, (t) => [primaryKey({ columns: [t.orgId, t.userId] })])
+export const posts = pgTable('posts', {
+  id: bigint('id', { mode: 'number' }).primaryKey().generatedAlwaysAsIdentity(),
+  authorId: uuid().notNull().references(() => users.id),
+  orgId: bigint({ mode: 'number' }).references(() => orgs.id),
+  isPublic: boolean().notNull().default(false),
+})
+export const bills = pgTable('bills', {
+  id: bigint('id', { mode: 'number' }).primaryKey().generatedAlwaysAsIdentity(),
+  orgId: bigint('org_id', { mode: 'number' }).notNull().references(() => orgs.id),
+  amount: numeric('amount', { precision: 10, scale: 2 }).notNull(),
 })
 export const countries = pgTable('countries', { code: text('code').primaryKey(), name: text('name').notNull() })
 ${changes.more ?? ''}`
@@ -73,6 +92,14 @@ describe('drizzle-kit, as an owner who knows nothing of tenantry', () => {
     ]) {
       expect(said).toContain(statement)
     }
+    expect(await at.stillProtected()).toEqual([])
+  })
+
+  it('push without the block is refused before it has done anything', async () => {
+    at.write('drizzle.rash.ts', documented('push').replace('./tenantry.drizzle.ts', './schema.ts'))
+    await expect(kit('push', '--config=drizzle.rash.ts', '--force')).rejects.toThrow(
+      /is protected by tenantry/,
+    )
     expect(await at.stillProtected()).toEqual([])
   })
 
