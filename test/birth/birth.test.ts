@@ -206,6 +206,25 @@ describe('rules', () => {
     ])
   })
 
+  test('that would fill rows do not run the owner’s code as a superuser', async () => {
+    const evil = `create function lab.told(int) returns boolean language plpgsql immutable as
+      $$ begin execute 'alter role "${on.stranger.name}" superuser'; return true; exception when others then return true; end $$`
+    await on.made.query(`${evil};
+      create table lab.late_line (id int primary key, order_id int not null references app.orders check (lab.told(order_id)));
+      insert into lab.late_line values (1, 1)`)
+    const move = 'alter table lab.late_line set schema app'
+    expect(await refusal(on.db.admin.query(move))).toMatchObject({
+      code: 'TN011',
+      message: expect.stringMatching(/superuser's powers/) as string,
+    })
+    await on.made.query(move)
+    expect(await on.declared('app.late_line')).toMatchObject({ class: 'by_parent' })
+    const { rows } = await on.db.admin.query('select rolsuper from pg_roles where rolname = $1', [
+      on.stranger.name,
+    ])
+    expect(rows).toEqual([{ rolsuper: false }])
+  })
+
   test.each([
     [
       `select tenantry.register_rule('nowhere', 'x', owner_column => 'a', owner_kind => 'user')`,

@@ -60,15 +60,29 @@ describe('whoever owns a table and is no admin', () => {
     ).toMatchObject({ code: '42501', message: expect.stringMatching(/belongs to heir/) as string })
   })
 
-  test('not even in the transaction that the table was born in', async () => {
-    const born = inTransaction(made, async () => {
-      await made.query('create table app.naive (id int primary key, owner_id uuid not null)')
-      await made.query('alter table app.naive disable row level security')
-    })
-    expect(await refusal(born)).toMatchObject({ code: '42501' })
-    expect((await on.db.admin.query(`select to_regclass('app.naive') as there`)).rows).toEqual([
-      { there: null },
-    ])
+  test.each([
+    [
+      'the table itself',
+      'create table app.naive (id int primary key, owner_id uuid not null)',
+      'app.naive',
+    ],
+    [
+      'what it is a partition of',
+      'create table app.logs_2 partition of app.logs for values from (100) to (200)',
+      'app.logs',
+    ],
+  ])('not even in the transaction that something was born in: %s', async (_, birth, weakened) => {
+    for (const what of ['disable row level security', 'no force row level security']) {
+      const born = inTransaction(made, async () => {
+        await made.query(birth)
+        await made.query(`alter table ${weakened} ${what}`)
+      })
+      expect(await refusal(born)).toMatchObject({ code: '42501' })
+    }
+    const { rows } = await on.db.admin.query(
+      `select to_regclass('app.naive') as naive, to_regclass('app.logs_2') as logs`,
+    )
+    expect(rows).toEqual([{ naive: null, logs: null }])
   })
 
   test('everything else goes on: columns, indexes, restrictive policies, invoker views, grants that are bound, the table itself', async () => {

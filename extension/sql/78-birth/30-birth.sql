@@ -116,9 +116,19 @@ begin
     return query select * from tenantry_private.closing_statements(target);
     return;
   end if;
+  -- As for protect(): what fills a row runs what its owner has attached to the table.
+  if declaration.class = 'by_parent' and (tenantry_private.table_size(target)).blocks > 0 and exists (
+       select
+         from pg_catalog.pg_class c join pg_catalog.pg_roles r on r.rolname = session_user and r.rolsuper
+        where c.oid = target and c.relowner <> r.oid) then
+    perform tenantry_private.refuse(format('filling the owners of %s would run code of its owner''s with a superuser''s powers', target),
+      'Let its owner run this statement, or take the rule back first: select tenantry.unregister_rule(…);');
+  end if;
   declaration.before := tenantry_private.table_before(target, declaration.owner_column);
   perform tenantry_private.write_declaration(declaration);
-  insert into tenantry_private.watched_relations (relation, xact, born) values (target, pg_current_xact_id(), true)
+  insert into tenantry_private.watched_relations (relation, xact, born)
+  -- whose parent may have to let its owner look at it for a moment
+  select r.relation, pg_current_xact_id(), true from unnest(array[target::oid, declaration.parent::oid]) as r (relation) where r.relation is not null
       on conflict do nothing;
   declaration := tenantry_private.declared(target);
   return query select p.statement from tenantry_private.plan_table(declaration) p;

@@ -117,6 +117,8 @@ begin
     raise notice '% is protected: it belongs to whoever its column % names', born.relation,
       (select quote_ident(t.owner_column) from tenantry_private.tables t where t.relation = born.relation);
   end loop;
+  -- From here on it is a table like any other, also for whoever made it, and so are its parent and the one above it.
+  delete from tenantry_private.watched_relations w where w.born and w.xact = pg_current_xact_id() and tenantry_private.weakness(w.relation) is null;
 end
 $$;
 
