@@ -162,53 +162,42 @@ set debug_print_rewritten = off
 set debug_print_plan = off
 as $$
 declare
-  item record;
+  item   record;
+  target oid;
 begin
-  -- DROP COLUMN … CASCADE takes the triggers that watch the column along, and what is written then would be stored in clear.
   for item in
-    select e.relation
+    select d.objid, d.object_type, d.address_names as names, d.object_identity
       from pg_event_trigger_dropped_objects() d
-      join tenantry_private.encrypted_columns e on d.address_names[1:2] = (
-             select array[n.nspname::text, c.relname::text]
-               from pg_catalog.pg_class c
-               join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-              where c.oid = e.relation)
-     where d.object_type = 'trigger' and d.address_names[3] in ('~tenantry_seal_insert', '~tenantry_seal_update')
+     where d.object_type in ('policy', 'trigger', 'table', 'foreign table', 'view', 'materialized view')
   loop
-    perform tenantry_private.refuse(format('%s would no longer seal what is written to its encrypted columns', item.relation),
-      'To give up an encrypted column: call tenantry.unencrypt_column(…); and drop it then.');
-  end loop;
-  -- What is gone needs no protection, and its children belong to themselves.
-  for item in
-    select t.relation, d.object_identity
-      from pg_event_trigger_dropped_objects() d
-      join tenantry_private.tables t on t.relation = d.objid
-     where d.classid = 'pg_catalog.pg_class'::regclass and d.objsubid = 0
-  loop
-    update tenantry_private.tables t set class = 'owned', owner_from = null, parent = null where t.parent = item.relation and t.class = 'by_parent';
-    perform tenantry_private.note('drop_table', item.object_identity);
-    perform tenantry_private.erase_declaration(item.relation);
-  end loop;
-  -- A number may be given out again.
-  for item in
-    select d.objid as relation from pg_event_trigger_dropped_objects() d
-     where d.classid = 'pg_catalog.pg_class'::regclass and d.objsubid = 0 and d.object_type in ('table', 'foreign table', 'materialized view')
-  loop
-    delete from tenantry_private.known_relations k where k.relation = item.relation;
-    delete from tenantry_private.views v where v.relation = item.relation;
-    delete from tenantry_private.encrypted_columns e where e.relation = item.relation;
-    delete from tenantry_private.engine_jobs j where j.relation = item.relation;
-  end loop;
-  -- Not where the table itself goes: then nothing of that name is there any more.
-  for item in
-    select c.oid as relation, d.object_type, d.address_names[3] as name
-      from pg_event_trigger_dropped_objects() d
-      join pg_catalog.pg_namespace n on n.nspname = d.address_names[1]
-      join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = d.address_names[2]
-     where d.object_type in ('policy', 'trigger') and d.address_names[3] ~ '^[~]?tenantry_' and tenantry_private.is_guarded(c.oid)
-  loop
-    if not tenantry_private.watch(item.relation) then
-      perform tenantry_private.refuse_weakening(item.relation, format('%s %I is tenantry''s', item.object_type, item.name));
+    if item.object_type in ('policy', 'trigger') then
+      continue when item.names[3] !~ '^~?tenantry_';
+      -- Not where the table itself goes: then nothing of that name is there any more.
+      target := (
+        select c.oid from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+         where n.nspname = item.names[1] and c.relname = item.names[2]);
+      continue when target is null;
+      -- DROP COLUMN … CASCADE takes the triggers that watch the column along, and what is written then would be stored in clear.
+      if item.names[3] in ('~tenantry_seal_insert', '~tenantry_seal_update')
+         and exists (select from tenantry_private.encrypted_columns e where e.relation = target) then
+        perform tenantry_private.refuse(format('%s would no longer seal what is written to its encrypted columns', target::regclass),
+          'To give up an encrypted column: call tenantry.unencrypt_column(…); and drop it then.');
+      end if;
+      if tenantry_private.is_guarded(target) and not tenantry_private.watch(target) then
+        perform tenantry_private.refuse_weakening(target, format('%s %I is tenantry''s', item.object_type, item.names[3]));
+      end if;
+    else
+      -- What is gone needs no protection, and its children belong to themselves.
+      if exists (select from tenantry_private.tables t where t.relation = item.objid) then
+        update tenantry_private.tables t set class = 'owned', owner_from = null, parent = null where t.parent = item.objid and t.class = 'by_parent';
+        perform tenantry_private.note('drop_table', item.object_identity);
+        perform tenantry_private.erase_declaration(item.objid);
+      end if;
+      -- A number may be given out again.
+      delete from tenantry_private.known_relations k where k.relation = item.objid;
+      delete from tenantry_private.views v where v.relation = item.objid;
+      delete from tenantry_private.encrypted_columns e where e.relation = item.objid;
+      delete from tenantry_private.engine_jobs j where j.relation = item.objid;
     end if;
   end loop;
 end
