@@ -4,7 +4,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect } from 'vitest'
 import { loadShop, readTruth, type Truth } from '../fixtures/shop/load.js'
-import { testDatabase, type TestDatabase, type TestRole } from '../support/database.js'
+import {
+  acceptServer,
+  testDatabase,
+  type TestDatabase,
+  type TestRole,
+} from '../support/database.js'
 import { cli, type CliResult } from './cli.js'
 import { uncomment } from './edit.js'
 
@@ -41,6 +46,7 @@ export async function adoptShop(): Promise<Adopted> {
   const url = db.url()
   const env = { TENANTRY_SECRET: secret }
   expect(await cli(['install'], { url })).toMatchObject({ code: 0 })
+  await db.admin.query(acceptServer)
   expect(await cli(['keys', 'register'], { url, env })).toMatchObject({ code: 0 })
   const surveyed = (await cli(['survey', '--runtime-login', runtime.name], { url })).out
   const edited = uncomment(surveyed)

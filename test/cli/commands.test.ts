@@ -1,6 +1,11 @@
 import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { testDatabase, type TestDatabase, type TestRole } from '../support/database.js'
+import {
+  acceptServer,
+  testDatabase,
+  type TestDatabase,
+  type TestRole,
+} from '../support/database.js'
 import { cli } from './cli.js'
 
 const secret = randomBytes(32).toString('base64url')
@@ -120,6 +125,7 @@ describe('tenantry keys', () => {
 
 describe('tenantry check', () => {
   it('ends with 2 for something critical, lists it with its fix, and filters by severity', async () => {
+    await db.admin.query(acceptServer)
     await db.admin.query(
       `select tenantry.manage_schema('public', migration_role => '${owner.name}')`,
     )

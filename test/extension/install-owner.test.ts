@@ -84,7 +84,9 @@ describe.each(paths)('an owner of a database who is no superuser, by %s', (path)
     expect((await session.query('select body from app.notes')).rows).toEqual([{ body: 'mine' }])
     await client.query(`select tenantry.bind_role('${app.name}', 'user:2')`)
     expect((await session.query('select body from app.notes')).rows).toEqual([])
-    const open = await client.query('select severity, code, object from tenantry.check()')
+    const open = await client.query(
+      `select severity, code, object from tenantry.check() where code <> 'server_outdated'`,
+    )
     expect(open.rows).toEqual([
       { severity: 'warning', code: 'table_undeclared', object: 'app.users' },
     ])

@@ -98,14 +98,17 @@ describe.each(paths)('a dump of a protected database, installed by %s', (path) =
     await expectRefusal(enter(forSource), 'TN008', /another database/)
     // What belongs to the database rather than into it is granted anew: check() says how.
     const findings = await target.admin.query<{ code: string; fix: string }>(
-      'select code, fix from tenantry.check()',
+      `select code, fix from tenantry.check() where code <> 'server_outdated'`,
     )
     expect(findings.rows.map(({ code }) => code).sort()).toEqual([
       'login_search_path',
       'temporary_privilege',
     ])
     for (const { fix } of findings.rows) await target.admin.query(fix)
-    expect((await target.admin.query('select * from tenantry.check()')).rows).toEqual([])
+    expect(
+      (await target.admin.query(`select * from tenantry.check() where code <> 'server_outdated'`))
+        .rows,
+    ).toEqual([])
 
     await expectRefusal(client.query(mine), 'TN001')
     for (const [who, body] of [
@@ -244,7 +247,9 @@ describe.each(paths)('a dump of a protected database, installed by %s', (path) =
     await as('user:4', async () => {
       expect((await client.query(posts)).rows).toEqual([{ id: 4 }])
     })
-    const { rows } = await target.admin.query<{ code: string }>('select code from tenantry.check()')
+    const { rows } = await target.admin.query<{ code: string }>(
+      `select code from tenantry.check() where code <> 'server_outdated'`,
+    )
     expect(
       rows.map(({ code }) => code).filter((code) => !/search_path|temporary/.test(code)),
     ).toEqual([])

@@ -149,7 +149,7 @@ test('a dump of the schema says in check() what it lacks', async (ctx) => {
   const codes = async () =>
     (
       await restored.admin.query<{ code: string; object: string }>(
-        'select code, object from tenantry.check()',
+        `select code, object from tenantry.check() where code <> 'server_outdated'`,
       )
     ).rows
   // Without its data the extension's registry is empty, too: the tables are known to nobody.
@@ -175,10 +175,12 @@ test('a dump of one schema or of some tables says in check() what it lacks; a fu
     const findings = async () =>
       (
         await restored.admin.query<{ code: string; object: string }>(
-          'select code, object from tenantry.check()',
+          `select code, object from tenantry.check() where code <> 'server_outdated'`,
         )
       ).rows.filter(({ code }) => code !== 'temporary_privilege')
     expect(await findings()).toEqual([{ code: 'secret_registry_missing', object: 'public.vault' }])
+    // The dump brings it.
+    await restored.admin.query(`select tenantry.configure('accepted_server', null)`)
     run(program('pg_restore'), [
       '-1',
       '--exit-on-error',
@@ -202,7 +204,7 @@ test('declarations without keys are found, and no plaintext is taken meanwhile',
     await admin.query(`delete from tenantry_private.index_keys; delete from tenantry_private.data_keys;
       delete from tenantry_private.master_keys; delete from tenantry_private.tag_keys`)
     const { rows } = await admin.query<{ code: string }>(
-      'select distinct code from tenantry.check()',
+      `select distinct code from tenantry.check() where code <> 'server_outdated'`,
     )
     expect(rows).toEqual([{ code: 'secret_keys_missing' }])
     await admin.query('savepoint s')

@@ -4,6 +4,7 @@ import type { ServerDescription } from './server/types.js'
 
 export type { TestDatabase, TestDatabaseOptions } from './database/clone.js'
 export type { RoleOptions, TestRole } from './database/role.js'
+export { acceptServer } from './database/template.js'
 export type { Template } from './database/template.js'
 export { assertOrdinaryRole, NotAnOrdinaryRole } from './guard.js'
 

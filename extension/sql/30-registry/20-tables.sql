@@ -207,7 +207,7 @@ comment on column tenantry_private.known_relations.namespace is 'The schema it w
 comment on column tenantry_private.known_relations.closed is 'Whether row-level security was enabled at its birth to close it, and it has not been opened since.';
 
 create table tenantry_private.settings (
-  setting text primary key check (setting in ('audience', 'on_missing_context', 'context_lifetime', 'key_provider',
+  setting text primary key check (setting in ('audience', 'on_missing_context', 'context_lifetime', 'key_provider', 'accepted_server',
                                               'brake_replica_lag', 'brake_wal_rate', 'brake_transaction_age', 'brake_latency', 'brake_wait')),
   value   text not null
 );

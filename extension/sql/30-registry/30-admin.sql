@@ -60,7 +60,8 @@ language sql stable
 set search_path = pg_catalog, pg_temp
 begin atomic
   values ('audience', current_database()::text), ('on_missing_context', 'empty'), ('context_lifetime', '1 hour'),
-         ('brake_replica_lag', '10 seconds'), ('brake_wal_rate', '200 MB/s'), ('brake_transaction_age', '5 minutes'), ('brake_latency', '20 ms'), ('brake_wait', '10 minutes');
+         ('brake_replica_lag', '10 seconds'), ('brake_wal_rate', '200 MB/s'), ('brake_transaction_age', '5 minutes'), ('brake_latency', '20 ms'), ('brake_wait', '10 minutes'),
+         ('accepted_server', 'none');
 end;
 
 comment on function tenantry_private.setting_defaults() is 'Every setting that configure() knows, and its default.';
@@ -102,6 +103,10 @@ begin
   if setting = 'context_lifetime' and value::interval not between interval '1 second' and interval '1 day' then
     raise exception 'context_lifetime must lie between 1 second and 1 day'
       using errcode = '22023', hint = 'The default is 1 hour.';
+  end if;
+  if setting = 'accepted_server' and value !~ '^[1-9][0-9]{1,3}\.[0-9]{1,3}$' then
+    raise exception 'accepted_server cannot be %', quote_literal(value)
+      using errcode = '22023', hint = 'It is a version of PostgreSQL such as 18.7.';
   end if;
   if not is_brake or value is null or value = 'off' and setting <> 'brake_wait' then
     return;
@@ -156,7 +161,22 @@ end
 $$;
 
 comment on function tenantry.configure(text, text) is
-  'Changes a setting of this database; null restores its default. audience: what credentials must name (default: the database''s name). on_missing_context: empty (default), log (as empty, and the server log names the login, application and statement) or error. context_lifetime: how long a context may live within its transaction (interval, default 1 hour). What a backfill waits for; off lets it be, and a change counts while it runs: brake_replica_lag (interval, default 10 seconds), brake_wal_rate (size a second, default 200 MB/s), brake_transaction_age (interval, default 5 minutes), brake_latency of a look at one row (interval, default 20 ms; and four times what is usual). brake_wait: how long it waits for one of them at most (interval, default 10 minutes). Errors: 22007, 22023, 42501.';
+  'Changes a setting of this database; null restores its default. audience: what credentials must name (default: the database''s name). on_missing_context: empty (default), log (as empty, and the server log names the login, application and statement) or error. context_lifetime: how long a context may live within its transaction (interval, default 1 hour). What a backfill waits for; off lets it be, and a change counts while it runs: brake_replica_lag (interval, default 10 seconds), brake_wal_rate (size a second, default 200 MB/s), brake_transaction_age (interval, default 5 minutes), brake_latency of a look at one row (interval, default 20 ms; and four times what is usual). brake_wait: how long it waits for one of them at most (interval, default 10 minutes). accepted_server: a version of PostgreSQL (18.4) whose missing security fixes are known and accepted, so that check() names them at severity info on that minor version and later ones of the same major version. Errors: 22007, 22023, 42501.';
+
+create function tenantry_private.accepted_server()
+returns text
+language plpgsql stable security definer
+set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
+as $$
+begin
+  return tenantry_private.setting('accepted_server', '0.0');
+end
+$$;
+
+comment on function tenantry_private.accepted_server() is 'The version of PostgreSQL whose missing fixes are accepted; 0.0 if none is.';
 
 create function tenantry.audience()
 returns text

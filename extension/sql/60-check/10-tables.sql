@@ -65,6 +65,8 @@ begin
        and c.relkind in ('r', 'p', 'f', 'm')
        and not c.relispartition
        and not exists (select from tenantry.tables t where t.relation = c.oid)
+       -- on its way: see rollout_open
+       and not exists (select from tenantry.rollout_status r where r.relation = c.oid)
        -- what inherits from a declared table is covered by it
        and not exists (
            with recursive above (oid) as (
@@ -119,8 +121,6 @@ as $$
 declare
   declared record;
   declaration tenantry_private.tables;
-  planned  record;
-  previous text;
 begin
   for declared in
     select t.relation, t.class
@@ -144,63 +144,72 @@ begin
       return next;
       continue;
     end if;
-    fix    := 'select * from tenantry.sync();';
-    for planned in
-      select p.statement from tenantry_private.plan_share(declaration) p where declared.class = 'shared'
-      union all
-      -- without the steps that only surround the filling of owners
-      select p.statement
-        from tenantry_private.plan_table(declaration) p
-       where declared.class <> 'shared'
-         and not starts_with(p.statement, 'update ') and not starts_with(p.statement, 'set local role ')
-         and not starts_with(p.statement, 'alter table only ') and not starts_with(p.statement, 'set local role ')
-         and not exists (
-             select
-               from pg_catalog.pg_class c
-              where c.oid in (declared.relation, declaration.parent) and c.relforcerowsecurity
-                and p.statement in (format('alter table %s no force row level security', c.oid::regclass),
-                                    format('alter table %s force row level security', c.oid::regclass)))
-      union all
-      select p.statement from tenantry_private.plan_triggers(declaration) p where declared.class <> 'shared'
+    fix := 'select * from tenantry.sync();';
+    -- One finding for all that is wrong in the same way.
+    for severity, code, problem in
+      with planned as (
+        select p.statement, row_number() over () as place
+          from (
+            select p.statement from tenantry_private.plan_share(declaration) p where declared.class = 'shared'
+            union all
+            -- without the steps that only surround the filling of owners
+            select p.statement
+              from tenantry_private.plan_table(declaration) p
+             where declared.class <> 'shared'
+               and not starts_with(p.statement, 'update ') and not starts_with(p.statement, 'set local role ')
+               and not starts_with(p.statement, 'alter table only ') and not starts_with(p.statement, 'set local role ')
+               and not exists (
+                   select
+                     from pg_catalog.pg_class c
+                    where c.oid in (declared.relation, declaration.parent) and c.relforcerowsecurity
+                      and p.statement in (format('alter table %s no force row level security', c.oid::regclass),
+                                          format('alter table %s force row level security', c.oid::regclass)))
+            union all
+            select p.statement from tenantry_private.plan_triggers(declaration) p where declared.class <> 'shared') p),
+      anew as (
+        -- The second half of a policy that is made anew says nothing new.
+        select p.statement, p.place,
+               starts_with(p.statement, 'create policy ') and starts_with(lag(p.statement) over (order by p.place), 'drop policy ') as second
+          from planned p)
+      select f.severity, f.code, format('%s (%s%s)', (array_agg(f.problem order by a.place))[1],
+               array_to_string((array_agg(a.statement order by a.place))[1:3], '; '), case when count(*) > 3 then format('; and %s more', count(*) - 3) end)
+        from anew a
+       cross join lateral (
+         select f.*
+           from (values
+             ( 1, '% enable row level security',       'critical', 'row_security_off',        'row-level security is off'),
+             ( 2, 'comment on index %',                'warning',  'owner_unindexed',         'the index for rows that everybody sees is missing or not known'),
+             ( 3, '% force row level security',        'critical', 'row_security_not_forced', 'row-level security does not bind the table''s owner'),
+             ( 4, 'create policy%',                    'critical', 'policy_missing',          'a policy is missing or is not as it was made'),
+             ( 5, 'drop policy%',                      'critical', 'policy_changed',          'a policy is not as it was made'),
+             ( 6, 'revoke%',                           'critical', 'grant_excess',            'there are privileges that row-level security does not bind, or that everybody has'),
+             ( 7, 'grant%',                            'warning',  'grant_missing',           'the application lacks a privilege it was meant to have'),
+             ( 8, '% set not null',                    'critical', 'owner_nullable',          'rows may be written that nobody owns'),
+             ( 9, '% set default %',                   'warning',  'owner_default',           'the owner column does not default to the principal'),
+             (10, 'create index%',                     'warning',  'owner_unindexed',         'no index leads with the owner column'),
+             (11, 'create unique index%',              'critical', 'parent_untied',           'the owner is not tied to the parent''s'),
+             (12, '% add column %',                    'critical', 'owner_missing',           'the owner column is missing'),
+             (13, '% add foreign key %',               'critical', 'parent_untied',           'the foreign key to the parent is missing'),
+             (13, '% add constraint %',                'critical', 'parent_untied',           'the owner is not tied to the parent''s'),
+             (15, '%tenantry_references_%',            'critical', 'reference_unchecked',     'foreign keys may point at rows of others'),
+             (16, '%define_reference_check%',          'critical', 'reference_unchecked',     'foreign keys may point at rows of others'),
+             (17, '%_owner_fill%',                     'warning',  'owner_unfilled',          'new rows do not take their owner from the parent'),
+             (14, '%define_seal%',                     'critical', 'secret_unsealed',         'the trigger that seals secrets is not as it was made'),
+             (14, '%note_triggers%',                   'critical', 'secret_unsealed',         'the trigger that seals secrets is missing, off or changed'),
+             (14, '%~tenantry_seal%',                  'critical', 'secret_unsealed',         'the trigger that seals secrets is missing, off or changed'),
+             (17, '%define_facade%',                   'warning',  'facade_stale',            'the decrypting view is missing or not as declared'),
+             (17, '%define_reach_view%',               'warning',  'reach_stale',             'the view on the reach path is missing or not as declared'),
+             (17, '%tenantry_owner_kept%',             'critical', 'owner_unguarded',         'members may take over rows that they may only rewrite'),
+             (17, '%tenantry_actor%',                  'warning',  'actor_unrecorded',        'who inserts a row is not recorded'),
+             (18, '%',                                 'warning',  'not_as_declared',         'it is not as declared')
+           ) as f (position, pattern, severity, code, problem)
+          where a.statement like f.pattern
+          order by f.position
+          limit 1) f
+       where a.second is not true
+       group by f.severity, f.code
+       order by min(a.place)
     loop
-      -- The second half of a policy that is made anew.
-      if starts_with(planned.statement, 'create policy ') and starts_with(previous, 'drop policy ') then
-        previous := planned.statement;
-        continue;
-      end if;
-      previous := planned.statement;
-      select f.severity, f.code, f.problem
-        into severity, code, problem
-        from (values
-          ( 1, '% enable row level security',       'critical', 'row_security_off',        'row-level security is off'),
-          ( 3, '% force row level security',        'critical', 'row_security_not_forced', 'row-level security does not bind the table''s owner'),
-          ( 4, 'create policy%',                    'critical', 'policy_missing',          'a policy is missing or is not as it was made'),
-          ( 5, 'drop policy%',                      'critical', 'policy_changed',          'a policy is not as it was made'),
-          ( 6, 'revoke%',                           'critical', 'grant_excess',            'there are privileges that row-level security does not bind, or that everybody has'),
-          ( 7, 'grant%',                            'warning',  'grant_missing',           'the application lacks a privilege it was meant to have'),
-          ( 8, '% set not null',                    'critical', 'owner_nullable',          'rows may be written that nobody owns'),
-          ( 9, '% set default %',                   'warning',  'owner_default',           'the owner column does not default to the principal'),
-          (10, 'create index%',                     'warning',  'owner_unindexed',         'no index leads with the owner column'),
-          (11, 'create unique index%',              'critical', 'parent_untied',           'the owner is not tied to the parent''s'),
-          (12, '% add column %',                    'critical', 'owner_missing',           'the owner column is missing'),
-          (13, '% add foreign key %',               'critical', 'parent_untied',           'the foreign key to the parent is missing'),
-          (13, '% add constraint %',                'critical', 'parent_untied',           'the owner is not tied to the parent''s'),
-          (15, '%tenantry_references_%',            'critical', 'reference_unchecked',     'foreign keys may point at rows of others'),
-          (16, '%define_reference_check%',          'critical', 'reference_unchecked',     'foreign keys may point at rows of others'),
-          (17, '%_owner_fill%',                     'warning',  'owner_unfilled',          'new rows do not take their owner from the parent'),
-          (14, '%define_seal%',                     'critical', 'secret_unsealed',         'the trigger that seals secrets is not as it was made'),
-          (14, '%note_triggers%',                   'critical', 'secret_unsealed',         'the trigger that seals secrets is missing, off or changed'),
-          (14, '%~tenantry_seal%',                  'critical', 'secret_unsealed',         'the trigger that seals secrets is missing, off or changed'),
-          (17, '%define_facade%',                   'warning',  'facade_stale',            'the decrypting view is missing or not as declared'),
-          (17, '%define_reach_view%',               'warning',  'reach_stale',             'the view on the reach path is missing or not as declared'),
-          (17, '%tenantry_owner_kept%',             'critical', 'owner_unguarded',         'members may take over rows that they may only rewrite'),
-          (17, '%tenantry_actor%',                  'warning',  'actor_unrecorded',        'who inserts a row is not recorded'),
-          (18, '%',                                 'warning',  'not_as_declared',         'it is not as declared')
-        ) as f (position, pattern, severity, code, problem)
-       where planned.statement like f.pattern
-       order by f.position
-       limit 1;
-      problem := problem || ' (' || planned.statement || ')';
       return next;
     end loop;
   end loop;
@@ -208,7 +217,7 @@ end
 $$;
 
 comment on function tenantry_private.drift_findings() is
-  'Findings owner_missing, row_security_off, row_security_not_forced, policy_missing, policy_changed, grant_excess, grant_missing, owner_nullable, owner_default, owner_unindexed, owner_unfilled, parent_untied, reference_unchecked, secret_unsealed, facade_stale, reach_stale, owner_unguarded, actor_unrecorded.';
+  'Findings owner_missing, row_security_off, row_security_not_forced, policy_missing, policy_changed, grant_excess, grant_missing, owner_nullable, owner_default, owner_unindexed, owner_unfilled, parent_untied, reference_unchecked, secret_unsealed, facade_stale, reach_stale, owner_unguarded, actor_unrecorded, not_as_declared.';
 
 create function tenantry_private.view_references()
 returns table (view oid, refobjid oid)

@@ -60,9 +60,14 @@ as $$
 declare
   item record;
 begin
-  for item in select u.kind, u.relation, u.trigger_name from tenantry_private.unfollowed_kinds() u loop
+  for item in
+    select u.kind, u.relation, string_agg(quote_ident(u.trigger_name), ', ' order by u.trigger_name) as triggers
+      from tenantry_private.unfollowed_kinds() u
+     group by 1, 2
+     order by 1
+  loop
     severity := 'critical'; code := 'kind_unfollowed'; object := item.relation;
-    problem := format('trigger %I is missing, off or changed: entities of kind %s that are deleted or change hands keep what they could do', item.trigger_name, item.kind);
+    problem := format('%s missing, off or changed: entities of kind %s that are deleted or change hands keep what they could do', item.triggers, item.kind);
     fix := 'select * from tenantry.sync();';
     return next;
   end loop;

@@ -91,7 +91,7 @@ begin
     select distinct e.relation, t.tgname
       from tenantry.encrypted_columns e
       join pg_catalog.pg_trigger t on t.tgrelid = e.relation
-     where not t.tgisinternal and t.tgenabled <> 'D' and t.tgtype & 7 = 3 and t.tgtype & 20 <> 0
+     where not t.tgisinternal and t.tgenabled <> 'D' and t.tgtype & 67 = 3 and t.tgtype & 20 <> 0
        and t.tgname > '~tenantry_seal' and t.tgname not like '~tenantry\_seal\_%'
      order by 1, 2
   loop

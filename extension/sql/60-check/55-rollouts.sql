@@ -15,8 +15,8 @@ begin
       fix := format('call tenantry.rollout_to(%L, ''strict'');', item.relation);
       return next;
     elsif item.state in ('planned', 'prepared', 'backfilled') then
-      severity := 'info'; code := 'rollout_open';
-      problem := format('it is %s, and not isolated yet', item.state);
+      severity := case when tenantry_private.readable_by_application(item.relation) then 'critical' else 'warning' end; code := 'rollout_open';
+      problem := format('it is %s, and not isolated yet%s', item.state, case severity when 'critical' then ': the application reads or writes it' else '' end);
       fix := format('call tenantry.rollout_to(%L, ''strict'');', item.relation);
       return next;
     elsif tenantry_private.is_closing(item.relation) then

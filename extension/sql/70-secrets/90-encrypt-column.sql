@@ -149,7 +149,7 @@ begin
   for item in
     select t.tgname
       from pg_catalog.pg_trigger t
-     where t.tgrelid = target and not t.tgisinternal and t.tgtype & 7 = 3 and t.tgtype & 20 <> 0 and t.tgname > '~tenantry_seal' and t.tgname not like '~tenantry\_seal\_%'
+     where t.tgrelid = target and not t.tgisinternal and t.tgtype & 67 = 3 and t.tgtype & 20 <> 0 and t.tgname > '~tenantry_seal' and t.tgname not like '~tenantry\_seal\_%'
   loop
     perform tenantry_private.refuse(format('trigger %I of %s would fire behind the one that seals, and could put a plaintext in a sealed value''s place', item.tgname, target),
       format('Run: alter trigger %I on %s rename to <a name that sorts before ~>;', item.tgname, target));

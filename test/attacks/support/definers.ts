@@ -194,6 +194,7 @@ export const unguarded: Record<string, string> = {
   'tenantry_private.settle_births()':
     'works inside of an event trigger alone, on what the statement made',
   'tenantry.audience()': 'the name of the database, or what stands for it in tokens',
+  'tenantry_private.accepted_server()': 'the version of PostgreSQL that an admin accepted',
   'tenantry.wants_key_share()': 'whether there are secrets at all',
   'tenantry_private.encrypted_listing()':
     'which columns are encrypted, which the application has to know',
