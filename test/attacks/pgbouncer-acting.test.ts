@@ -2,7 +2,8 @@ import { setTimeout } from 'node:timers/promises'
 import pg from 'pg'
 import { afterAll, afterEach, beforeAll, describe, expect, type TestContext } from 'vitest'
 import { skipWithReason } from '../support/skip.js'
-import { attack } from './support/attack.js'
+import { attack, control } from './support/attack.js'
+import { actingFailures } from './support/probes-acting.js'
 import { type Pooler, hasPgBouncer, startPooler } from './support/pgbouncer.js'
 import {
   alice,
@@ -115,4 +116,23 @@ describe('acting for others through PgBouncer in transaction mode', () => {
     await setTimeout(1100)
     expect(await state(using())).toBe('TN003')
   })
+
+  attack(
+    'behind PgBouncer, everything that the mutants of acting are found by',
+    async (context) => {
+      needsPgBouncer(context)
+      const connect = async (): Promise<pg.Client> => {
+        const client = new pg.Client({ connectionString: pooler.url })
+        await client.connect()
+        clients.push(client)
+        return client
+      }
+      const through = withRooms({ ...at, connect }, await connect())
+      expect(await actingFailures(through)).toEqual([])
+      const owners = 'trigger tenantry_owner_kept'
+      await at.db.admin.query(`alter table town.posts disable ${owners}`)
+      control(await actingFailures(through)).not.toEqual([])
+      await at.db.admin.query(`alter table town.posts enable ${owners}`)
+    },
+  )
 })

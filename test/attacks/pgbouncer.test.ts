@@ -109,6 +109,40 @@ describe('through PgBouncer in transaction mode', () => {
     expect(await ids(second, 'show search_path')).toHaveLength(1)
   })
 
+  attack('behind PgBouncer, a prepared plan that another client finds', async (context) => {
+    needsPgBouncer(context)
+    const [first, second] = [await connect(one), await connect(one)]
+    await first.query('begin')
+    await enter(first, at.credential(bob.entity))
+    await first.query('prepare theirs as select id from town.notes order by 1')
+    await first.query(
+      `prepare fixed as select id from town.open_notes where owner_id = '${bob.id}' order by 1`,
+    )
+    expect(await ids(first, 'execute theirs')).toEqual(bob.notes)
+    await first.query('commit')
+    expect(await ids(second, 'execute theirs')).toEqual([])
+    await second.query('begin')
+    await enter(second, at.credential(alice.entity))
+    expect(await ids(second, 'execute theirs')).toEqual(alice.notes)
+    await second.query('commit')
+    // The control: a plan with the identity in it.
+    control(await ids(second, 'execute fixed')).toEqual(bob.notes)
+    await second.query('deallocate all')
+  })
+
+  attack('behind PgBouncer, a cursor WITH HOLD that another client finds', async (context) => {
+    needsPgBouncer(context)
+    const [first, second] = [await connect(one), await connect(one)]
+    await first.query('begin')
+    await enter(first, at.credential(bob.entity))
+    await first.query('declare kept cursor with hold for select id from town.notes order by 1')
+    await first.query('commit')
+    // The runtime refuses to declare one; what somebody else keeps in a session, the next finds there.
+    expect(await ids(second, 'fetch all from kept')).toEqual(bob.notes)
+    await second.query('close all')
+    expect(await state(second.query('fetch all from kept'))).toBe('34000')
+  })
+
   attack('behind PgBouncer, everything that the mutants are found by', async (context) => {
     needsPgBouncer(context)
     const through = { ...at, connect: () => connect(two) }

@@ -62,6 +62,8 @@ export const designed = {
     'an open cursor that changes hands inside one transaction',
     'a prepared plan used under another identity',
     'a prepared plan used under another role',
+    'behind PgBouncer, a prepared plan that another client finds',
+    'behind PgBouncer, a cursor WITH HOLD that another client finds',
   ],
   'deferred trigger used under another identity': [
     'a deferred trigger that runs as the last identity of a transaction',
@@ -116,6 +118,7 @@ export const designed = {
   'delegation chained past its depth': [
     'a delegation passed on further than it may be',
     'what somebody was given, used by whom they gave their own',
+    'behind PgBouncer, everything that the mutants of acting are found by',
   ],
   'delegation used after expiry': ['a delegation used after it has expired'],
   'delegation used after revocation': [

@@ -112,4 +112,8 @@ export const acting = {
     'acting-for-others.md',
     'when the pass ends, at most its seconds later',
   ),
+  'behind PgBouncer, everything that the mutants of acting are found by': closed(
+    'a client of a transaction pooler',
+    'contexts are local to a transaction, and the reach path asks in every statement',
+  ),
 } as const satisfies Record<string, Verdict>

@@ -180,4 +180,14 @@ export const sessions = {
     'a client of a transaction pooler',
     'contexts are local to a transaction, credentials are verified by the server',
   ),
+  'behind PgBouncer, a prepared plan that another client finds': closed(
+    'the next client of a transaction pooler',
+    'policies ask for the identity at every execution',
+  ),
+  'behind PgBouncer, a cursor WITH HOLD that another client finds': stated(
+    'the next client of a transaction pooler',
+    'its rows are the session’s own copy, and the pooler hands sessions on; the runtime declares none',
+    'security.md',
+    'A cursor WITH HOLD outlives its transaction',
+  ),
 } as const satisfies Record<string, Verdict>
