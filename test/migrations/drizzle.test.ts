@@ -2,6 +2,7 @@ import { readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { cli } from '../cli/cli.js'
+import { fullLength } from '../support/full-length.js'
 import { documented, project, type Project } from './support/project.js'
 
 const schema = (changes: { project?: string; more?: string } = {}): string => `
@@ -109,6 +110,21 @@ describe('drizzle-kit, as an owner who knows nothing of tenantry', () => {
     expect(await block('--check')).toMatchObject({ code: 0 })
     expect(await at.stillProtected()).toEqual([])
   })
+
+  if (fullLength) {
+    it('the block compiles as strictly as an application does', async () => {
+      const strict = ['--strict', '--noUncheckedIndexedAccess', '--exactOptionalPropertyTypes']
+      const modules = ['--module', 'esnext', '--moduleResolution', 'bundler', '--target', 'es2022']
+      await at.run(
+        'tsc',
+        '--noEmit',
+        '--skipLibCheck',
+        ...strict,
+        ...modules,
+        'tenantry.drizzle.ts',
+      )
+    })
+  }
 
   it('push adds and drops columns and tables of a protected schema', async () => {
     at.write(
