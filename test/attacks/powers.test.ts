@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import { afterAll, beforeAll, describe, expect } from 'vitest'
 import { attack, control } from './support/attack.js'
-import { type Town, ids, state, town } from './support/town.js'
+import { type Town, alice, ids, state, town } from './support/town.js'
 
 describe('reaching for the powers of tenantry, of its admins or of a superuser', () => {
   let at: Town
@@ -187,5 +187,33 @@ describe('reaching for the powers of tenantry, of its admins or of a superuser',
       ),
     ).toBe('42501')
     expect(await state(client.query('set role tenantry_owner'))).toBe('42501')
+  })
+
+  attack('an admin of another database who asks what is declared here', async () => {
+    const { name, connect } = await at.db.role('elsewhere', { ordinary: false })
+    await at.db.admin.query(`grant tenantry_admin to "${name}"`)
+    const client = await connect()
+    // Roles belong to the cluster, and so does what the group may call: what is declared can be asked,
+    const known = `select * from tenantry_private.known_ids('user', array['${alice.id}', 'nobody'])`
+    expect(await ids(client, known)).toEqual([alice.id])
+    expect(await ids(client, 'select role_name from tenantry_private.allowed_logins()')).toContain(
+      at.app.name,
+    )
+    // and nothing is read, entered or changed.
+    for (const sql of [
+      `select tenantry.assume('${alice.entity}')`,
+      `select tenantry.register_entity('user:mallory')`,
+      `select tenantry.register_issuer('mine', sha256('mine'))`,
+      `select tenantry.configure('audience', 'mine')`,
+      'select * from tenantry.allow(session_user)',
+      'select * from tenantry.sync()',
+      'select * from tenantry.unprotect($$town.notes$$)',
+      'select * from town.notes',
+      'select * from tenantry_private.signing_keys',
+    ]) {
+      expect(await state(client.query(sql)), sql).toBe('42501')
+    }
+    const own = await (await at.db.role('stranger')).connect()
+    expect(await state(own.query(known)), 'nor by others').toBe('42501')
   })
 })

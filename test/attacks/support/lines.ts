@@ -257,6 +257,7 @@ export const besides = {
     'the halves of functions that an admin may call',
   ],
   'admins without superuser': [
+    'an admin of another database who asks what is declared here',
     'a view, or somebody else’s table, declared as a kind by an admin',
     'somebody else’s table opened through the registry by an admin',
   ],

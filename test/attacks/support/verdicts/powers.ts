@@ -1,4 +1,4 @@
-import { type Verdict, closed, login } from './verdict.js'
+import { type Verdict, closed, login, stated } from './verdict.js'
 
 const made = closed(
   'the owner of the schema’s tables',
@@ -151,5 +151,11 @@ export const powers = {
   'an owner who takes the protection away': closed(
     'the owner of the schema’s tables',
     'event triggers refuse it to whoever is no admin, and record it of admins',
+  ),
+  'an admin of another database who asks what is declared here': stated(
+    'an admin of another database of the cluster',
+    'the group’s EXECUTE belongs to the cluster: what is declared can be asked, no row, key or right is had',
+    'security.md',
+    'A tenantry admin of another database of the cluster may ask what is declared here',
   ),
 } as const satisfies Record<string, Verdict>
