@@ -97,13 +97,13 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   rollout constant tenantry_private.rollouts := tenantry_private.require_rollout(target);
-  filled  constant text := case when tenantry_private.column_type(target, 'tenantry_source') is null then 'false' else 't.tenantry_source is not null' end;
+  counted constant text := case when tenantry_private.column_type(target, 'tenantry_source') is null then 'false' else 't.tenantry_source is not null' end;
 begin
   if tenantry_private.column_type(target, rollout.owner_column) is null then
     perform tenantry_private.refuse(format('%s has no owners yet', target), format('Give it some: call tenantry.rollout_to(%L, ''backfilled'');', target));
   end if;
   return query execute format('select %L || '':'' || t.%I, count(*), count(*) filter (where %s) from %s t group by t.%2$I order by 2 desc, 1',
-    rollout.owner_kind, rollout.owner_column, filled, target);
+    rollout.owner_kind, rollout.owner_column, counted, target);
 end
 $$;
 
