@@ -67,9 +67,10 @@ end;
 comment on function tenantry_private.setting_defaults() is 'Every setting that configure() knows, and its default.';
 
 create view tenantry.settings as
-select d.setting, coalesce(s.value, d.value) as value, s.value is null as is_default
+-- In the order of the list, which a join would lose.
+select d.setting, coalesce(changed.value, d.value) as value, changed.value is null as is_default
   from tenantry_private.setting_defaults() d
-  left join tenantry_private.settings s on s.setting = d.setting;
+ cross join lateral (select (select s.value from tenantry_private.settings s where s.setting = d.setting) as value) changed;
 
 comment on view tenantry.settings is 'The settings of this database, changed by configure(). For admins.';
 
