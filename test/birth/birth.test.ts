@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { outcome, refusal } from '../extension/support/stage.js'
-import { anna, annaId, bert, nursery, type Nursery } from './support/nursery.js'
+import { anna, annaId, bert, bertId, nursery, type Nursery } from './support/nursery.js'
 
 // Tables that somebody creates in a managed schema who knows nothing of tenantry.
 
@@ -80,7 +80,7 @@ describe('a table with the owner column of its schema', () => {
   test('moves in by SET SCHEMA', async () => {
     await on.db.admin.query(`create schema lab authorization "${on.stranger.name}"`)
     await on.made.query(
-      'create table lab.late (id int primary key, owner_id uuid not null, body text)',
+      'create table lab.late (id int primary key, owner_id uuid not null, body text, at date)',
     )
     expect(await on.state('lab.late')).toMatchObject({ enabled: false })
     await on.made.query('alter table lab.late set schema app')
@@ -144,6 +144,20 @@ describe('a table whose rows nobody can tell the owner of', () => {
 })
 
 describe('what hangs below a protected table', () => {
+  test('a partition may be made first, closed, and be attached then', async () => {
+    await on.made.query('create table app.notes_p2 (like app.notes_p including all)')
+    expect(await on.state('app.notes_p2')).toEqual(closed)
+    await on.made.query(
+      `insert into app.notes_p2 values (250, '${bertId}', 'seed');
+       alter table app.notes_p attach partition app.notes_p2 for values from (200) to (300)`,
+    )
+    expect(await on.state('app.notes_p2')).toEqual(covered)
+    expect(
+      await on.as(bert, async (client) => (await client.query('select id from app.notes_p')).rows),
+    ).toEqual([{ id: 250 }])
+    expect(await on.as(bert, (client) => outcome(client, 'select from app.notes_p2'))).toBe('42501')
+  })
+
   test('a partition that is attached, and an inheritance child, are covered', async () => {
     await on.made.query(`
       create table app.loose (id int, owner_id uuid not null, body text);

@@ -1,5 +1,26 @@
 -- What becomes of a new table. A column is never added unless a rule says owner_from.
 
+-- Made beside a protected table and attached then, as pg_partman does it: a table of its own until it is a partition.
+create function tenantry_private.is_partition_to_be(target regclass)
+returns boolean
+language sql stable
+set search_path = pg_catalog, pg_temp
+begin atomic
+  with signatures as (
+    select a.attrelid, array_agg(format('%I %s', a.attname, a.atttypid) order by a.attname) as columns
+      from pg_catalog.pg_attribute a
+     where a.attnum > 0 and not a.attisdropped
+       and (a.attrelid = target or a.attrelid in (
+              select t.relation from tenantry_private.tables t join pg_catalog.pg_class c on c.oid = t.relation and c.relkind = 'p'
+               where t.class in ('owned', 'by_parent')))
+     group by a.attrelid)
+  select exists (
+    select from signatures own join signatures partitioned on partitioned.columns = own.columns and partitioned.attrelid <> own.attrelid
+     where own.attrelid = target);
+end;
+
+comment on function tenantry_private.is_partition_to_be(regclass) is 'Whether a new table has exactly the columns of a protected partitioned table.';
+
 create function tenantry_private.birth_declaration(target regclass)
 returns tenantry_private.tables
 language plpgsql stable
@@ -13,6 +34,10 @@ declare
 begin
   select c.relname, n.nspname into relation
     from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace where c.oid = target;
+  -- It has no triggers of its own to be in the way of the ones that it takes over.
+  if tenantry_private.is_partition_to_be(target) then
+    return nobody;
+  end if;
   matching := array(select r from tenantry_private.birth_rules r where r.schema_name = relation.nspname and relation.relname like r.pattern);
   if cardinality(matching) = 1 then
     return tenantry_private.declaration_of(target, matching[1].owner_column, matching[1].owner_kind, matching[1].owner_from, null);
@@ -30,7 +55,7 @@ begin
 end
 $$;
 
-comment on function tenantry_private.birth_declaration(regclass) is 'How a new table is protected: by the one rule that its name is like, else by the owner column of its schema; null where neither fits. Error: TN011.';
+comment on function tenantry_private.birth_declaration(regclass) is 'How a new table is protected: by the one rule that its name is like, else by the owner column of its schema; null where neither fits, or where it looks like a partition that is yet to be attached. Error: TN011.';
 
 -- Whose privileges the application has: PUBLIC, tenantry_user, its logins and the groups they are in.
 create function tenantry_private.is_applications(grantee oid)
@@ -102,6 +127,7 @@ begin
   select c.oid, c.relnamespace from pg_catalog.pg_class c where c.oid = target
       on conflict (relation) do update set namespace = excluded.namespace;
   if tenantry_private.protected_above(target) is not null then
+    update tenantry_private.known_relations k set closed = false where k.relation = target and k.closed;
     insert into tenantry_private.watched_relations (relation, xact, born) values (tenantry_private.protected_above(target), pg_current_xact_id(), true)
         on conflict do nothing;
     return query select * from tenantry_private.closing_statements(target, true);

@@ -60,7 +60,7 @@ begin
           from pg_catalog.pg_inherits i
          cross join lateral tenantry_private.bear(i.inhrelid) s (statement)
          where i.inhparent = item.objid
-           and not exists (select from tenantry_private.known_relations k where k.relation = i.inhrelid)
+           and not exists (select from tenantry_private.known_relations k where k.relation = i.inhrelid and not k.closed)
            and not exists (select from tenantry_private.tables t where t.relation = i.inhrelid);
         if not tenantry_private.watch(item.objid) and tenantry_private.weakness(item.objid) is not null then
           perform tenantry_private.refuse_weakening(item.objid, tenantry_private.weakness(item.objid));
@@ -79,7 +79,7 @@ begin
           return query select * from tenantry_private.closing_statements(item.objid);
         end if;
       elsif item.class is null and tenantry_private.is_guarded(tenantry_private.protected_above(item.objid)) then
-        if not exists (select from tenantry_private.known_relations k where k.relation = item.objid) then
+        if not exists (select from tenantry_private.known_relations k where k.relation = item.objid and not k.closed) then
           return query select * from tenantry_private.bear(item.objid);
         elsif exists (select from pg_catalog.pg_class c where c.oid = item.objid and not (c.relrowsecurity and c.relforcerowsecurity))
               and not tenantry_private.watch(tenantry_private.protected_above(item.objid)) then
