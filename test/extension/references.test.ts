@@ -203,7 +203,7 @@ describe('references between protected tables', () => {
     await on.db.admin.query('alter table early add foreign key (target_id) references targets')
     expect(
       (await on.check()).filter(({ object }) => object === 'public.early').map(({ code }) => code),
-    ).toEqual(['reference_unchecked', 'reference_unchecked', 'reference_unchecked'])
+    ).toEqual(['reference_unchecked'])
     await on.as(anna, async (client) => {
       expect(
         await outcome(client, 'insert into early (id, target_id, late_id) values (1, 3, 2)'),
