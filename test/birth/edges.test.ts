@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { inTransaction, outcome, refusal } from '../extension/support/stage.js'
-import { anna, nursery, type Nursery } from './support/nursery.js'
+import { anna, bert, nursery, type Nursery } from './support/nursery.js'
 
 // Ways into a managed schema and around a guard that are not CREATE TABLE and ALTER TABLE on the table itself, where default
 // privileges give the application everything.
@@ -137,6 +137,45 @@ describe('other ways in', () => {
   })
 })
 
+describe('owners from a parent', () => {
+  test('that was protected long before, of a table that is empty and of one that has rows', async () => {
+    await on.made.query('create table app.orders (id int primary key, owner_id uuid not null)')
+    await on.db.admin.query(
+      `select tenantry.register_rule('app', '%\\_line', owner_from => '{order_id}')`,
+    )
+    await on.as(anna, (client) => client.query('insert into app.orders (id) values (1)'))
+    await on.made.query(
+      'create table app.order_line (id int primary key, order_id int not null references app.orders)',
+    )
+    expect(await on.declared('app.order_line')).toMatchObject({ class: 'by_parent' })
+    await on.made.query(
+      'create table lab.moved_line (id int primary key, order_id int not null references app.orders)',
+    )
+    // As it would be with rows from before.
+    await on.db.admin.query('insert into lab.moved_line values (1, 1)')
+    await on.made.query('alter table lab.moved_line set schema app')
+    expect(await on.declared('app.moved_line')).toMatchObject({ class: 'by_parent' })
+    const read = (who: typeof anna | typeof bert) =>
+      on.as(who, (client) => outcome(client, 'select from app.moved_line'))
+    expect([await read(anna), await read(bert)]).toEqual(['1 rows', '0 rows'])
+    expect((await on.check()).filter(({ object }) => /order|line/.test(object))).toEqual([])
+    expect(await weakened()).toEqual([])
+    // Nor is the parent let go of meanwhile.
+    const refused = await refusal(
+      inTransaction(on.made, async () => {
+        await on.made.query('alter table app.moved_line set schema lab')
+        await on.made.query(
+          'create table app.other_line (id int primary key, order_id int not null references app.orders)',
+        )
+        await on.made.query('alter table app.orders no force row level security')
+      }),
+    )
+    expect(refused).toMatchObject({ code: '42501' })
+    await on.made.query('rollback').catch(() => undefined)
+    await on.made.query('drop table app.moved_line, app.order_line; drop table app.orders')
+  })
+})
+
 describe('around the guard', () => {
   test('a view on the reach path decides itself who looks; one on a materialized view does not', async () => {
     await on.db.admin.query(
@@ -178,6 +217,26 @@ describe('around the guard', () => {
     ])
     await on.db.admin.query(
       `alter table app.notes owner to "${on.stranger.name}"; select tenantry.sync()`,
+    )
+  })
+
+  test('another owner by REASSIGN OWNED, which no event trigger sees, is refused with the next change', async () => {
+    const heir = await on.db.role('heir')
+    await on.db.admin.query(
+      `grant "${heir.name}" to "${on.stranger.name}"; grant create on schema app, lab to "${heir.name}"`,
+    )
+    await inTransaction(
+      on.made,
+      async () => {
+        await on.made.query(`reassign owned by "${on.stranger.name}" to "${heir.name}"`)
+        expect(
+          await refusal(on.made.query('alter table app.notes add column more int')),
+        ).toMatchObject({
+          code: '42501',
+          message: expect.stringMatching(/it belongs to heir/) as string,
+        })
+      },
+      'rollback',
     )
   })
 

@@ -91,6 +91,27 @@ describe.each(paths)('an owner of a database who is no superuser, by %s', (path)
       { severity: 'warning', code: 'table_undeclared', object: 'app.users' },
     ])
 
+    // No event triggers here: what is new is protected or closed by sync().
+    await client.query(
+      `select tenantry.manage_schema('app', owner_column => 'owner_id', owner_kind => 'user')`,
+    )
+    await client.query(
+      `create table app.later (id int primary key, owner_id int); create table app.lists (id int)`,
+    )
+    const born = `select c.relname as name, t.class, c.relrowsecurity as on
+      from pg_class c left join tenantry.tables t on t.relation = c.oid
+     where c.oid in ('app.later'::regclass, 'app.lists'::regclass) order by 1`
+    expect((await client.query(born)).rows).toEqual([
+      { name: 'later', class: null, on: false },
+      { name: 'lists', class: null, on: false },
+    ])
+    await client.query('select * from tenantry.sync()')
+    expect((await client.query(born)).rows).toEqual([
+      { name: 'later', class: 'owned', on: true },
+      { name: 'lists', class: null, on: true },
+    ])
+    await client.query('drop table app.later, app.lists cascade; select * from tenantry.sync()')
+
     const second = await databaseOn(server, { empty: true })
     await second.admin.query(`alter database "${second.name}" owner to "${owner.name}"`)
     const there = await second.admin.connect()

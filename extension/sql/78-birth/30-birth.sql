@@ -157,7 +157,19 @@ begin
   select r.relation, pg_current_xact_id(), true from unnest(array[target::oid, declaration.parent::oid]) as r (relation) where r.relation is not null
       on conflict do nothing;
   declaration := tenantry_private.declared(target);
-  return query select p.statement from tenantry_private.plan_table(declaration) p;
+  if declaration.class = 'by_parent' and (select sum(pg_relation_size(tree.relation)) > 0 from tenantry_private.relation_tree(target) tree) then
+    -- Owners are filled in from the parent, which its owner, bound by FORCE, would not see. Forgotten by settle_births().
+    insert into tenantry_private.watched_relations (relation, xact, born) values (declaration.parent, pg_current_xact_id(), true)
+        on conflict do nothing;
+    return query select p.statement from tenantry_private.plan_table(declaration) p;
+  else
+    -- Of an empty table there is nothing to fill in, so that its parent is left alone.
+    return query
+    select p.statement
+      from tenantry_private.plan_table(declaration) p
+     where not starts_with(p.statement, 'update ') and not starts_with(p.statement, 'alter table only ')
+       and p.statement not in (format('alter table %s no force row level security', declaration.parent), format('alter table %s force row level security', declaration.parent));
+  end if;
   if tenantry_private.expected_check(declaration, null) is not null then
     perform tenantry_private.make_reference_check(target);
     execute format('grant execute on function tenantry_private.%I() to public', 'check_references_' || declaration.tag);
