@@ -157,10 +157,7 @@ begin
   select r.relation, pg_current_xact_id(), true from unnest(array[target::oid, declaration.parent::oid]) as r (relation) where r.relation is not null
       on conflict do nothing;
   declaration := tenantry_private.declared(target);
-  if declaration.class = 'by_parent' and (select sum(pg_relation_size(tree.relation)) > 0 from tenantry_private.relation_tree(target) tree) then
-    -- Owners are filled in from the parent, which its owner, bound by FORCE, would not see. Forgotten by settle_births().
-    insert into tenantry_private.watched_relations (relation, xact, born) values (declaration.parent, pg_current_xact_id(), true)
-        on conflict do nothing;
+  if declaration.class = 'by_parent' and (tenantry_private.table_size(target)).blocks > 0 then
     return query select p.statement from tenantry_private.plan_table(declaration) p;
   else
     -- Of an empty table there is nothing to fill in, so that its parent is left alone.

@@ -105,14 +105,12 @@ declare
   born record;
 begin
   for born in
-    select distinct t.relation, t.reach, t.parent
+    select distinct t.relation, t.reach
       from pg_event_trigger_ddl_commands() d
       join tenantry_private.tables t on t.relation = d.objid and t.class in ('owned', 'by_parent')
      where d.classid = 'pg_catalog.pg_class'::regclass and t.expressions = '{}'
   loop
     perform tenantry_private.write_expressions(born.relation);
-    -- From here on it is guarded again at once; that it is forced again is looked at when the transaction commits, too.
-    delete from tenantry_private.watched_relations w where w.relation = born.parent and w.xact = pg_current_xact_id();
     if born.reach then
       perform tenantry_private.make_born_view(born.relation);
     end if;
