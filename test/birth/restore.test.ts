@@ -94,7 +94,9 @@ describe.each(paths)('a managed schema in a dump, installed by %s', (path) => {
       await expectRefusal(made.query('drop policy tenantry_select on app.notes'), '42501')
       // What nobody had declared is as it was, and no birth.
       await made.query('alter table app.undeclared add column owner_id int')
-      await made.query('create table app.later (id int primary key, owner_id int not null)')
+      await made.query(
+        'create table app.later (id int primary key, owner_id int not null, body text)',
+      )
       await made.query('create table app.out_mail (id int primary key, receiver int not null)')
       const { rows } = await target.admin.query(
         `select relation::text, owner_column from tenantry.tables
