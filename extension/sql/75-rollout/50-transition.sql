@@ -70,6 +70,25 @@ $$;
 comment on function tenantry_private.log_locked(regclass, text, text, text[], numeric[], numeric, timestamptz) is 'Adds to the log what was done under one ACCESS EXCLUSIVE lock.';
 
 -- All of a state's statements under one lock that is waited for in short turns.
+-- Before the lock is taken: what the event triggers would do first under it.
+create function tenantry_private.expect_change(target regclass)
+returns void
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
+as $$
+begin
+  perform tenantry_private.require_admin('roll out isolation');
+  if tenantry_private.is_guarded(target) then
+    perform tenantry_private.watch(target);
+  end if;
+end
+$$;
+
+comment on function tenantry_private.expect_change(regclass) is 'Notes that a table is about to be changed, so that it is looked at when the transaction commits.';
+
 create function tenantry_private.carry_under_lock(target regclass, from_state text, to_state text, statements text[])
 returns void
 language plpgsql volatile
@@ -85,6 +104,7 @@ begin
   if coalesce(cardinality(statements), 0) = 0 then
     return;
   end if;
+  perform tenantry_private.expect_change(target);
   perform tenantry_private.lock_patiently(target, target);
   got    := clock_timestamp();
   waited := tenantry_private.milliseconds_since(asked);
