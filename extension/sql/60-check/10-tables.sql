@@ -121,6 +121,7 @@ as $$
 declare
   declared record;
   declaration tenantry_private.tables;
+  statements text[];
 begin
   for declared in
     select t.relation, t.class
@@ -145,27 +146,30 @@ begin
       continue;
     end if;
     fix := 'select * from tenantry.sync();';
+    statements := array(
+        select p.statement from tenantry_private.plan_share(declaration) p where declared.class = 'shared'
+        union all
+        -- without the steps that only surround the filling of owners
+        select p.statement
+          from tenantry_private.plan_table(declaration) p
+         where declared.class <> 'shared'
+           and not starts_with(p.statement, 'update ') and not starts_with(p.statement, 'set local role ')
+           and not starts_with(p.statement, 'alter table only ') and not starts_with(p.statement, 'set local role ')
+           and not exists (
+               select
+                 from pg_catalog.pg_class c
+                where c.oid in (declared.relation, declaration.parent) and c.relforcerowsecurity
+                  and p.statement in (format('alter table %s no force row level security', c.oid::regclass),
+                                      format('alter table %s force row level security', c.oid::regclass)))
+        union all
+        select p.statement from tenantry_private.plan_triggers(declaration) p where declared.class <> 'shared');
+    if statements = '{}' then
+      continue;
+    end if;
     -- One finding for all that is wrong in the same way.
     for severity, code, problem in
       with planned as (
-        select p.statement, row_number() over () as place
-          from (
-            select p.statement from tenantry_private.plan_share(declaration) p where declared.class = 'shared'
-            union all
-            -- without the steps that only surround the filling of owners
-            select p.statement
-              from tenantry_private.plan_table(declaration) p
-             where declared.class <> 'shared'
-               and not starts_with(p.statement, 'update ') and not starts_with(p.statement, 'set local role ')
-               and not starts_with(p.statement, 'alter table only ') and not starts_with(p.statement, 'set local role ')
-               and not exists (
-                   select
-                     from pg_catalog.pg_class c
-                    where c.oid in (declared.relation, declaration.parent) and c.relforcerowsecurity
-                      and p.statement in (format('alter table %s no force row level security', c.oid::regclass),
-                                          format('alter table %s force row level security', c.oid::regclass)))
-            union all
-            select p.statement from tenantry_private.plan_triggers(declaration) p where declared.class <> 'shared') p),
+        select p.statement, p.place from unnest(statements) with ordinality as p (statement, place)),
       anew as (
         -- The second half of a policy that is made anew says nothing new.
         select p.statement, p.place,
