@@ -38,6 +38,14 @@ begin
   for item in
     select t.relation, f.conname, parent.relation as parent, t.owner_kind = parent.owner_kind as alike, t.owner_column, parent.owner_column as parent_owner,
            case f.confdeltype when 'c' then 'are deleted' else 'lose what they point at' end as becomes,
+           case f.confdeltype when 'c' then 'cascade'
+                else format('set %s (%s)', case f.confdeltype when 'n' then 'null' else 'default' end, tenantry_private.column_list(f.conrelid, f.conkey)) end as action,
+           exists (
+             select
+               from pg_catalog.pg_index i
+              where i.indrelid = f.confrelid and i.indisunique and i.indisvalid and i.indimmediate and i.indpred is null and i.indexprs is null
+                and i.indnkeyatts = cardinality(f.confkey) + 1
+                and (i.indkey::smallint[])[0:i.indnkeyatts - 1] @> (f.confkey || tenantry_private.column_number(f.confrelid, parent.owner_column))) as keyed,
            tenantry_private.column_list(f.conrelid, f.conkey) as columns, tenantry_private.column_list(f.confrelid, f.confkey) as parent_columns,
            tenantry_private.column_list(f.conrelid, f.conkey, 'c.') as own, tenantry_private.column_list(f.confrelid, f.confkey, 'p.') as theirs
       from tenantry.tables t
@@ -51,8 +59,13 @@ begin
     problem := format('rows of others %s when somebody deletes a row of %s (%I)%s', item.becomes, item.parent, item.conname,
       case when item.alike then format('; those that cross owners now: select c.* from %s c join %s p on (%s) = (%s) where c.%I <> p.%I',
                                   item.relation, item.parent, item.theirs, item.own, item.owner_column, item.parent_owner) else '' end);
-    fix := format('alter table %s drop constraint %I, add constraint %2$I foreign key (%s) references %s (%s);',
-             item.relation, item.conname, item.columns, item.parent, item.parent_columns);
+    -- With the owner in the key only one's own rows can point there, and go along.
+    fix := case when item.alike
+      then case when item.keyed then '' else format('create unique index on %s (%s, %I); ', item.parent, item.parent_columns, item.parent_owner) end
+           || format('alter table %s drop constraint %I, add constraint %2$I foreign key (%3$s, %4$I) references %5$s (%6$s, %7$I) on delete %8$s;',
+                item.relation, item.conname, item.columns, item.owner_column, item.parent, item.parent_columns, item.parent_owner, item.action)
+      else format('alter table %s drop constraint %I, add constraint %2$I foreign key (%s) references %s (%s);',
+             item.relation, item.conname, item.columns, item.parent, item.parent_columns) end;
     return next;
   end loop;
 end
