@@ -151,7 +151,7 @@ begin
              'ambient_context', 'session_binding', 'login_refusal', 'require_ordinary_login', 'issuer_of', 'verified_claims', 'issuer_by_header', 'admitted', 'settle', 'enter_for_pass',
              'record_entities', 'refresh_table_owners', 'follow_secrets',
              'view_source', 'record_view', 'views_in_the_way', 'views_to_make', 'make_view', 'unmake_view', 'suspend_views', 'resume_views', 'make_seal', 'follow_alter', 'keep_trigger_note', 'before_alter', 'after_alter', 'after_drop',
-             'write_declaration', 'write_expressions', 'erase_declaration', 'make_reference_check', 'make_owner_fill', 'bear', 'birth_declaration', 'know_schema', 'weakness', 'refuse_weakening', 'watch', 'settle_watched', 'note_weakening', 'judge_policy', 'judge_grants', 'judge_view', 'judge_ddl', 'settle_births', 'follow_schema', 'after_ddl', 'follow_renames', 'write_rename',
+             'write_declaration', 'write_expressions', 'erase_declaration', 'make_reference_check', 'make_owner_fill', 'bear', 'birth_declaration', 'know_schema', 'weakness', 'refuse_weakening', 'watch', 'settle_watched', 'note_weakening', 'judge_policy', 'judge_grants', 'judge_view', 'judge_ddl', 'settle_births', 'follow_schema', 'after_ddl', 'follow_renames', 'write_rename', 'forget_exceptions',
              'links_of', 'walk', 'reached', 'held', 'passable', 'may_revoke', 'behind', 'note', 'givers_live', 'link_ends', 'chain_ends', 'count_membership', 'require_container', 'visible_delegations', 'way_to', 'is_allowed',
              -- keys, shares and plaintexts
              'aes_encrypt', 'aes_decrypt', 'expanded', 'keep_share', 'key_file', 'current_share', 'has_share', 'wrapped', 'unwrapped', 'unlock', 'key_of',

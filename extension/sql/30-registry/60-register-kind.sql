@@ -1,3 +1,18 @@
+create function tenantry_private.require_kind(the_kind text)
+returns void
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if not exists (select from tenantry.kinds k where k.kind = the_kind) then
+    perform tenantry_private.refuse(format('kind %s is not registered', coalesce(quote_literal(the_kind), 'null')),
+      format('Register it first: select tenantry.register_kind(%L, ''<table>'');', coalesce(the_kind, '<kind>')));
+  end if;
+end
+$$;
+
+comment on function tenantry_private.require_kind(text) is 'Refuses a kind that is not registered. Error: TN011.';
+
 -- The registry's half: a definer function writes what the invoker's half has read.
 create function tenantry_private.record_kind(
   kind           text,

@@ -10,6 +10,22 @@ return (
 
 comment on function tenantry_private.granted(regclass, oid) is 'Privileges granted on a relation to this very grantee; 0 is PUBLIC.';
 
+create function tenantry_private.is_held_by_logins(grantee oid)
+returns boolean
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return exists (
+    select
+      from tenantry_private.allowed_logins() a
+      join pg_catalog.pg_roles r on r.rolname = a.role_name
+     where a.granted_as = 'user' and not r.rolsuper and pg_has_role(r.oid, grantee, 'member'));
+end
+$$;
+
+comment on function tenantry_private.is_held_by_logins(oid) is 'Whether a login of the application is a role, or a member of it.';
+
 -- SELECT and DML for the application, as far as it may; never TRUNCATE, REFERENCES, TRIGGER or MAINTAIN, which
 -- row-level security does not bind.
 create function tenantry_private.plan_grants(target regclass, wanted text[], writers name[] default '{}')
@@ -63,11 +79,7 @@ begin
      order by h.oid <> target, h.oid::regclass::text, h.grantee <> users, 3
   loop
     if holder.grantee not in (0, users)
-       and (not exists (
-              select
-                from tenantry_private.allowed_logins() a
-                join pg_catalog.pg_roles r on r.rolname = a.role_name
-               where a.granted_as = 'user' and not r.rolsuper and pg_has_role(r.oid, holder.grantee, 'member'))
+       and (not tenantry_private.is_held_by_logins(holder.grantee)
             -- a way out of its own, which check() names
             or exists (select from tenantry.schemas s where s.migration_role = holder.role_name)
             or exists (select from tenantry.granted_across g where g.role_name = holder.role_name and g.relation = target)) then
@@ -92,11 +104,7 @@ begin
      cross join aclexplode(a.attacl) acl
       left join pg_catalog.pg_roles r on r.oid = acl.grantee
      where a.attrelid = target and a.attacl is not null and acl.privilege_type = 'REFERENCES' and acl.grantee <> c.relowner
-       and (acl.grantee in (0, users) or exists (
-              select
-                from tenantry_private.allowed_logins() l
-                join pg_catalog.pg_roles m on m.rolname = l.role_name
-               where l.granted_as = 'user' and not m.rolsuper and pg_has_role(m.oid, acl.grantee, 'member')))
+       and (acl.grantee in (0, users) or tenantry_private.is_held_by_logins(acl.grantee))
      order by a.attnum, 2
   loop
     statement := format('revoke references (%I) on table %s from %s', holder.attname, target, holder.name);

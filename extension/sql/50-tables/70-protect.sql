@@ -269,7 +269,7 @@ begin
       format('Write it as: select * from tenantry.protect(%L, shared_by => ''{"room_id": "room"}'');', target));
   end if;
   for shared in
-    select s.key as column_name, s.value as kind, tenantry_private.column_type(target, s.key) as type, k.kind as known, k.id_type
+    select s.key as column_name, s.value as kind, tenantry_private.column_type(target, s.key) as type, k.id_type
       from jsonb_each_text(declaration.shared_by) s
       left join tenantry.kinds k on k.kind = s.value
      order by s.key
@@ -277,10 +277,7 @@ begin
     if shared.type is null then
       perform tenantry_private.refuse(format('%s has no column %I', target, shared.column_name), 'shared_by names columns that hold the id of a container.');
     end if;
-    if shared.known is null then
-      perform tenantry_private.refuse(format('kind %L is not registered', shared.kind),
-        format('Register it first: select tenantry.register_kind(%L, ''<table>'');', shared.kind));
-    end if;
+    perform tenantry_private.require_kind(shared.kind);
     if tenantry_private.id_cast(shared.type) is null
        or tenantry_private.id_cast(shared.type) <> 'text' and (tenantry_private.id_cast(shared.type) = 'uuid') <> (shared.id_type = 'uuid') then
       perform tenantry_private.refuse(

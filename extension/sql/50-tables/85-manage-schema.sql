@@ -71,8 +71,8 @@ begin
   if (owner_column is null) <> (owner_kind is null) then
     perform tenantry_private.refuse('owner_column and owner_kind belong together', 'Name the column by which new tables are protected, and the kind of the owners in it.');
   end if;
-  if owner_kind is not null and not exists (select from tenantry.kinds k where k.kind = owner_kind) then
-    perform tenantry_private.refuse(format('kind %L is not registered', owner_kind), format('Register it first: select tenantry.register_kind(%L, ''<table>'');', owner_kind));
+  if owner_kind is not null then
+    perform tenantry_private.require_kind(owner_kind);
   end if;
   perform tenantry_private.record_schema(target, migration_role, true, owner_column, owner_kind);
   if owner_column is not null then

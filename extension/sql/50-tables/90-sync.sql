@@ -59,6 +59,21 @@ $$;
 
 comment on function tenantry_private.write_rename(regclass, text, name, name) is 'Writes down that a declared column has another name now.';
 
+-- A column that is gone needs no exception. altered: only of these tables.
+create function tenantry_private.forget_exceptions(altered oid[] default null)
+returns void
+language plpgsql volatile
+as $$
+begin
+  update tenantry_private.tables t
+     set unchecked_references = array(select c from unnest(t.unchecked_references) as c where tenantry_private.column_type(t.relation, c) is not null)
+   where (altered is null or t.relation = any (altered))
+     and exists (select from unnest(t.unchecked_references) as c where tenantry_private.column_type(t.relation, c) is null);
+end
+$$;
+
+comment on function tenantry_private.forget_exceptions(oid[]) is 'Forgets that columns which are gone may point at rows of others.';
+
 create function tenantry_private.follow_catalog()
 returns void
 language plpgsql volatile security definer
@@ -94,10 +109,7 @@ begin
   for renamed in select * from tenantry_private.renames() loop
     perform tenantry_private.write_rename(renamed.relation, renamed.what, renamed.old_name, renamed.new_name);
   end loop;
-  -- A column that is gone needs no exception.
-  update tenantry_private.tables t
-     set unchecked_references = array(select c from unnest(t.unchecked_references) as c where tenantry_private.column_type(t.relation, c) is not null)
-   where exists (select from unnest(t.unchecked_references) as c where tenantry_private.column_type(t.relation, c) is null);
+  perform tenantry_private.forget_exceptions();
   perform tenantry_private.follow_secrets();
   perform tenantry_private.refresh_table_owners();
 end

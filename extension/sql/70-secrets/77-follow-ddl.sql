@@ -57,6 +57,8 @@ as $$
 declare
   item    record;
   renamed regclass[] := '{}';
+  actual  text;
+  wanted  text;
 begin
   if not exists (select from tenantry_private.tables t where t.relation = any (altered))
      and not exists (select from tenantry_private.kinds k where k.relation = any (altered)) then
@@ -76,26 +78,21 @@ begin
       renamed := renamed || item.relation;
     end loop;
   end if;
-  if exists (select from tenantry_private.tables t where t.relation = any (altered) and t.unchecked_references <> '{}') then
-    update tenantry_private.tables t
-       set unchecked_references = array(select c from unnest(t.unchecked_references) as c where tenantry_private.column_type(t.relation, c) is not null)
-     where t.relation = any (altered) and t.unchecked_references <> '{}'
-       and exists (select from unnest(t.unchecked_references) as c where tenantry_private.column_type(t.relation, c) is null);
-  end if;
+  perform tenantry_private.forget_exceptions(altered);
   -- Functions that look at tables name them and their columns.
   if renamed = '{}' and current_query() !~* E'\\m(rename|schema)\\M' then
     return;
   end if;
   for item in
-    select t.relation, t.class, t.tag, t.relation = any (renamed) as is_renamed
+    select t.relation, t.class, t.relation = any (renamed) as is_renamed
       from tenantry_private.tables t
      where t.class in ('owned', 'by_parent') and tenantry_private.is_guarded(t.relation)
        and (t.relation = any (altered) or t.parent = any (altered)
             or exists (select from pg_catalog.pg_constraint c where c.conrelid = t.relation and c.contype = 'f' and c.confrelid = any (altered)))
   loop
-    if tenantry_private.trigger_function(item.relation, 'tenantry_references_insert') is not null
-       and tenantry_private.trigger_function(item.relation, 'tenantry_references_insert') is distinct from tenantry_private.expected_check(tenantry_private.declared(item.relation), null)
-       and tenantry_private.expected_check(tenantry_private.declared(item.relation), null) is not null then
+    actual := tenantry_private.trigger_function(item.relation, 'tenantry_references_insert');
+    wanted := tenantry_private.expected_check(tenantry_private.declared(item.relation), null);
+    if actual <> wanted then
       perform tenantry_private.make_reference_check(item.relation);
     end if;
     if item.class = 'by_parent' and tenantry_private.trigger_function(item.relation, 'tenantry_owner_fill') is not null then

@@ -142,9 +142,8 @@ begin
   end if;
   if tenantry_private.column_type(target, owner_column) is not null then
     perform tenantry_private.require_owner_column(target, owner_column, owner_kind);
-  elsif not exists (select from tenantry.kinds k where k.kind = owner_kind) then
-    perform tenantry_private.refuse(format('kind %s is not registered', coalesce(quote_literal(owner_kind), 'null')),
-      format('Register it first: select tenantry.register_kind(%L, ''<table>'');', coalesce(owner_kind, '<kind>')));
+  else
+    perform tenantry_private.require_kind(owner_kind);
   end if;
   select r.role_name into unknown from unnest(legacy_roles) as r (role_name) where to_regrole(quote_ident(r.role_name)) is null limit 1;
   if unknown is not null then

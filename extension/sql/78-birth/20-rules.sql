@@ -44,8 +44,8 @@ begin
     perform tenantry_private.refuse('a rule says whose the rows are: by owner_column and owner_kind, or by owner_from',
       format('Run: select tenantry.register_rule(%L, %L, owner_column => ''…'', owner_kind => ''…''); or owner_from => ''{…}''.', target, pattern));
   end if;
-  if owner_kind is not null and not exists (select from tenantry.kinds k where k.kind = owner_kind) then
-    perform tenantry_private.refuse(format('kind %L is not registered', owner_kind), format('Register it first: select tenantry.register_kind(%L, ''<table>'');', owner_kind));
+  if owner_kind is not null then
+    perform tenantry_private.require_kind(owner_kind);
   end if;
   rule.schema_name  := target;
   rule.pattern      := pattern;

@@ -31,6 +31,7 @@ declare
   relation record;
   matching tenantry_private.birth_rules[];
   schema   record;
+  cast_to  text;
 begin
   select c.relname, n.nspname into relation
     from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace where c.oid = target;
@@ -46,9 +47,8 @@ begin
   end if;
   select s.owner_column, s.owner_kind, k.id_type into schema
     from tenantry_private.schemas s join tenantry_private.kinds k on k.kind = s.owner_kind where s.schema_name = relation.nspname;
-  if tenantry_private.column_type(target, schema.owner_column) is null
-     or tenantry_private.id_cast(tenantry_private.column_type(target, schema.owner_column)) is null
-     or (tenantry_private.id_cast(tenantry_private.column_type(target, schema.owner_column)) = 'uuid') <> (schema.id_type::text = 'uuid') then
+  cast_to := tenantry_private.id_cast(tenantry_private.column_type(target, schema.owner_column));
+  if cast_to is null or (cast_to = 'uuid') <> (schema.id_type::text = 'uuid') then
     return nobody;
   end if;
   return tenantry_private.declaration_of(target, schema.owner_column, schema.owner_kind, null, null);
@@ -65,14 +65,11 @@ set search_path = pg_catalog, pg_temp
 set debug_print_parse = off
 set debug_print_rewritten = off
 set debug_print_plan = off
-return grantee = 0 or grantee = to_regrole('tenantry_user') or exists (
-  select
-    from tenantry_private.allowed_roles a
-    join pg_catalog.pg_roles r on r.oid = a.role_oid and r.rolname = a.role_name and not r.rolsuper
-   where a.granted_as = 'user' and pg_has_role(r.oid, is_applications.grantee, 'member')
-     -- what stands for itself, and check() names
-     and not exists (
-         select from tenantry_private.schemas s join pg_catalog.pg_roles m on m.rolname = s.migration_role where m.oid = is_applications.grantee));
+return grantee = 0 or grantee = to_regrole('tenantry_user')
+    or tenantry_private.is_held_by_logins(grantee)
+       -- what stands for itself, and check() names
+       and not exists (
+           select from tenantry_private.schemas s join pg_catalog.pg_roles m on m.rolname = s.migration_role where m.oid = is_applications.grantee);
 
 comment on function tenantry_private.is_applications(oid) is 'Whether what a role, or PUBLIC (0), is granted is the application''s.';
 
@@ -122,13 +119,15 @@ language plpgsql volatile
 as $$
 declare
   declaration tenantry_private.tables;
+  above       constant oid := tenantry_private.protected_above(target);
+  has_rows    boolean;
 begin
   insert into tenantry_private.known_relations (relation, namespace)
   select c.oid, c.relnamespace from pg_catalog.pg_class c where c.oid = target
       on conflict (relation) do update set namespace = excluded.namespace;
-  if tenantry_private.protected_above(target) is not null then
+  if above is not null then
     update tenantry_private.known_relations k set closed = false where k.relation = target and k.closed;
-    insert into tenantry_private.watched_relations (relation, xact, born) values (tenantry_private.protected_above(target), pg_current_xact_id(), true)
+    insert into tenantry_private.watched_relations (relation, xact, born) values (above, pg_current_xact_id(), true)
         on conflict do nothing;
     return query select * from tenantry_private.closing_statements(target, true);
     return;
@@ -142,8 +141,9 @@ begin
     return query select * from tenantry_private.closing_statements(target);
     return;
   end if;
+  has_rows := declaration.class = 'by_parent' and (tenantry_private.table_size(target)).blocks > 0;
   -- As for protect(): what fills a row runs what its owner has attached to the table.
-  if declaration.class = 'by_parent' and (tenantry_private.table_size(target)).blocks > 0 and exists (
+  if has_rows and exists (
        select
          from pg_catalog.pg_class c join pg_catalog.pg_roles r on r.rolname = session_user and r.rolsuper
         where c.oid = target and c.relowner <> r.oid) then
@@ -157,16 +157,13 @@ begin
   select r.relation, pg_current_xact_id(), true from unnest(array[target::oid, declaration.parent::oid]) as r (relation) where r.relation is not null
       on conflict do nothing;
   declaration := tenantry_private.declared(target);
-  if declaration.class = 'by_parent' and (tenantry_private.table_size(target)).blocks > 0 then
-    return query select p.statement from tenantry_private.plan_table(declaration) p;
-  else
-    -- Of an empty table there is nothing to fill in, so that its parent is left alone.
-    return query
-    select p.statement
-      from tenantry_private.plan_table(declaration) p
-     where not starts_with(p.statement, 'update ') and not starts_with(p.statement, 'alter table only ')
-       and p.statement not in (format('alter table %s no force row level security', declaration.parent), format('alter table %s force row level security', declaration.parent));
-  end if;
+  -- Of an empty table there is nothing to fill in, so that its parent is left alone.
+  return query
+  select p.statement
+    from tenantry_private.plan_table(declaration) p
+   where has_rows
+      or not starts_with(p.statement, 'update ') and not starts_with(p.statement, 'alter table only ')
+         and p.statement not in (format('alter table %s no force row level security', declaration.parent), format('alter table %s force row level security', declaration.parent));
   if tenantry_private.expected_check(declaration, null) is not null then
     perform tenantry_private.make_reference_check(target);
     execute format('grant execute on function tenantry_private.%I() to public', 'check_references_' || declaration.tag);

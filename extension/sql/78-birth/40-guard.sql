@@ -272,10 +272,10 @@ declare
   item record;
   read regclass;
 begin
-  select c.relowner, n.nspname,
+  select c.relowner,
          coalesce((select o.option_value::boolean from pg_options_to_table(c.reloptions) o where o.option_name = 'security_invoker'), false) as invoker
     into item
-    from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace where c.oid = view;
+    from pg_catalog.pg_class c where c.oid = view;
   if item.invoker or item.relowner in (to_regrole('tenantry_facade'), to_regrole('tenantry_reach'))
      or exists (select from tenantry_private.tables t where t.relation = view and t.class = 'exempt') then
     return;

@@ -29,8 +29,9 @@ set debug_print_rewritten = off
 set debug_print_plan = off
 as $$
 declare
-  item    record;
-  managed constant boolean := exists (select from tenantry_private.schemas);
+  item       record;
+  found_weak text;
+  managed    constant boolean := exists (select from tenantry_private.schemas);
 begin
   if not managed and not exists (select from tenantry_private.guarded_relations) then
     return;
@@ -62,8 +63,11 @@ begin
          where i.inhparent = item.objid
            and not exists (select from tenantry_private.known_relations k where k.relation = i.inhrelid and not k.closed)
            and not exists (select from tenantry_private.tables t where t.relation = i.inhrelid);
-        if not tenantry_private.watch(item.objid) and tenantry_private.weakness(item.objid) is not null then
-          perform tenantry_private.refuse_weakening(item.objid, tenantry_private.weakness(item.objid));
+        if not tenantry_private.watch(item.objid) then
+          found_weak := tenantry_private.weakness(item.objid);
+          if found_weak is not null then
+            perform tenantry_private.refuse_weakening(item.objid, found_weak);
+          end if;
         end if;
       elsif item.class is null and managed
             and exists (select from tenantry_private.schemas s where s.schema_name = (select n.nspname from pg_catalog.pg_namespace n where n.oid = item.relnamespace))
@@ -105,7 +109,7 @@ declare
   born record;
 begin
   for born in
-    select distinct t.relation, t.reach
+    select distinct t.relation, t.reach, t.owner_column
       from pg_event_trigger_ddl_commands() d
       join tenantry_private.tables t on t.relation = d.objid and t.class in ('owned', 'by_parent')
      where d.classid = 'pg_catalog.pg_class'::regclass and t.expressions = '{}'
@@ -114,8 +118,7 @@ begin
     if born.reach then
       perform tenantry_private.make_born_view(born.relation);
     end if;
-    raise notice '% is protected: it belongs to whoever its column % names', born.relation,
-      (select quote_ident(t.owner_column) from tenantry_private.tables t where t.relation = born.relation);
+    raise notice '% is protected: it belongs to whoever its column % names', born.relation, quote_ident(born.owner_column);
   end loop;
   -- From here on it is a table like any other, also for whoever made it, and so are its parent and the one above it.
   delete from tenantry_private.watched_relations w where w.born and w.xact = pg_current_xact_id() and tenantry_private.weakness(w.relation) is null;
