@@ -4,8 +4,9 @@ import { type Elizaos, rollOut, rolledOut } from '../rollout/support/elizaos.js'
 import {
   contextTraffic,
   legacyTraffic,
+  memories,
+  misplaced,
   percentile,
-  type Traffic,
 } from '../rollout/support/traffic.js'
 import type { Verdict } from './report.js'
 import { judge, type Judged } from './rollout-truth.js'
@@ -83,7 +84,7 @@ export async function measureRollout(
     longest: await longestLock(on),
     errors: [...legacy.errors, ...modern.errors].length,
     foreign: [...legacy.foreign, ...modern.foreign].length,
-    lost: await lost(on, [legacy, modern]),
+    lost: (await misplaced(on, memories, [legacy, modern])).wrong.length,
     operations: legacy.latencies.length + modern.latencies.length,
     strictTables: (
       await on.db.admin.query(`select from tenantry.rollout_status where state = 'strict'`)
@@ -167,20 +168,6 @@ async function isStrict(on: Elizaos, table: string): Promise<boolean> {
 async function decide(on: Elizaos, table: string): Promise<void> {
   await rollOut(on.setUp, table, 'verified')
   await on.setUp.query(`select tenantry.rollout_resolve_where($1, null, 'true')`, [table])
-}
-
-/** Acknowledged writes that are not there, or that belong to somebody else. */
-async function lost(on: Elizaos, traffic: readonly Traffic[]): Promise<number> {
-  const { rows } = await on.db.admin.query<{ id: string; owner: string | null; n: number }>(
-    `select id, 'user:' || owner_id as owner, coalesce((content ->> 'n')::int, 0) as n from memories`,
-  )
-  const stored = new Map(rows.map((row) => [row.id, row]))
-  return traffic
-    .flatMap(({ written }) => [...written])
-    .filter(([id, { owner, number }]) => {
-      const row = stored.get(id)
-      return row?.owner !== owner || row.n !== number
-    }).length
 }
 
 export function reportRollout(major: number, figures: RolloutFigures): Verdict[] {

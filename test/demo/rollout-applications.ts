@@ -1,10 +1,9 @@
-import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { identity, tenantry } from '../../src/index.js'
 import { secret } from '../extension/support/stage.js'
 import type { UserIdentity } from '../fixtures/elizaos/generator.js'
-import { stringToUuid } from '../fixtures/elizaos/string-to-uuid.js'
+import { messageTo } from '../rollout/support/traffic.js'
 import type { RolloutStage } from './rollout-stage.js'
 
 /** What an application has noticed since it was last asked. */
@@ -77,12 +76,6 @@ export class Application {
 const insert = `insert into memories (id, type, content, entity_id, agent_id, room_id)
   values ($1, 'messages', '{"text": "hello"}', $2, $3, $4)`
 
-/** A message to one of somebody's agents, as the application writes it. */
-function message(to: UserIdentity): readonly [id: string, ...rest: (string | undefined)[]] {
-  const agent = to.agents[0] ?? ''
-  return [randomUUID(), to.aliases.get(agent), agent, stringToUuid(`DM-${to.id}:${agent}`)]
-}
-
 /** The old code: no context, every row. */
 export function legacyApplication(stage: RolloutStage): Application {
   const pool = stage.legacy.pool({ max: 1 })
@@ -90,8 +83,8 @@ export function legacyApplication(stage: RolloutStage): Application {
   let nth = 0
   const app: Application = new Application(async () => {
     const user = users[nth++ % users.length] as UserIdentity
-    const values = message(user)
-    await pool.query(insert, [...values])
+    const values = messageTo(user)
+    await pool.query(insert, values)
     app.written.set(values[0], user.entity)
     const { rows } = await pool.query<{ n: string }>('select count(*) as n from memories')
     return { sees: Number(rows[0]?.n), foreign: false }
@@ -107,8 +100,8 @@ export function newApplication(stage: RolloutStage): {
   const db = tenantry(new pg.Pool({ connectionString: stage.app.url, max: 1 }), { secret })
   const me = db.as(identity('user')(stage.user.id))
   const app: Application = new Application(async () => {
-    const values = message(stage.user)
-    await me.query(insert, [...values])
+    const values = messageTo(stage.user)
+    await me.query(insert, values)
     app.written.set(values[0], stage.user.entity)
     const { rows } = await me.query<{ n: string; foreign: boolean | null }>(
       'select count(*) as n, bool_or(owner_id is distinct from $1) as foreign from memories',

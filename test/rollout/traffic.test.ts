@@ -8,6 +8,7 @@ import {
   legacyTraffic,
   logs,
   memories,
+  misplaced,
   percentile,
   type Traffic,
   type WorkedOn,
@@ -86,19 +87,9 @@ function clean({ legacy, modern }: Worked): void {
 
 /** Every row is there, as it was written last, and with the owner that it has; what nothing tells is in quarantine. */
 async function complete({ table, legacy, modern }: Worked): Promise<void> {
-  const { rows } = await on.db.admin.query<{ id: string; owner: string | null; n: number }>(
-    `select id, 'user:' || owner_id as owner, coalesce((${table.document} ->> 'n')::int, 0) as n from ${table.name}`,
-  )
-  const stored = new Map(rows.map((row) => [row.id, row]))
-  const wrong: string[] = []
-  const written = [...legacy.written, ...modern.written]
-  for (const [id, { owner, number }] of written) {
-    const row = stored.get(id)
-    if (row?.owner !== owner || row?.n !== number)
-      wrong.push(`${id}: ${JSON.stringify(row)}, not ${number} of ${owner}`)
-  }
+  const { wrong, rows } = await misplaced(on, table, [legacy, modern])
   expect(wrong).toEqual([])
-  expect(rows).toHaveLength(written.length)
+  expect(rows).toBe(legacy.written.size + modern.written.size)
   const undecided = on.truth.undecidable(table.name).size
   expect(undecided).toBeGreaterThan(0)
   const {

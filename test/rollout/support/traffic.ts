@@ -176,6 +176,31 @@ function traffic(
   }
 }
 
+/** The id of a new message to somebody's agent, their entity there, the agent and the room. */
+export function messageTo(user: UserIdentity): [id: string, ...from: (string | undefined)[]] {
+  const agent = user.agents[0] ?? ''
+  return [randomUUID(), user.aliases.get(agent), agent, stringToUuid(`DM-${user.id}:${agent}`)]
+}
+
+/** Acknowledged rows that are not there as they were written last, or are somebody else's; and how many rows there are. */
+export async function misplaced(
+  on: Elizaos,
+  table: WorkedOn,
+  traffic: readonly Pick<Traffic, 'written'>[],
+): Promise<{ wrong: string[]; rows: number }> {
+  const { rows } = await on.db.admin.query<{ id: string; owner: string | null; n: number }>(
+    `select id, 'user:' || owner_id as owner, coalesce((${table.document} ->> 'n')::int, 0) as n from ${table.name}`,
+  )
+  const stored = new Map(rows.map((row) => [row.id, row]))
+  const wrong: string[] = []
+  for (const [id, { owner, number }] of traffic.flatMap(({ written }) => [...written])) {
+    const row = stored.get(id)
+    if (row?.owner !== owner || row.n !== number)
+      wrong.push(`${id}: ${JSON.stringify(row)}, not ${number} of ${owner}`)
+  }
+  return { wrong, rows: rows.length }
+}
+
 async function add(
   client: pg.Client,
   table: WorkedOn,
@@ -183,11 +208,8 @@ async function add(
   ids: string[],
   user: UserIdentity,
 ): Promise<void> {
-  const agent = user.agents[0] ?? ''
-  const id = randomUUID()
-  const room = stringToUuid(`DM-${user.id}:${agent}`)
-  const values = [id, { n: 0 }, user.aliases.get(agent), agent, room]
-  const { rowCount } = await client.query(table.add, values)
+  const [id, ...from] = messageTo(user)
+  const { rowCount } = await client.query(table.add, [id, { n: 0 }, ...from])
   if (rowCount !== 1) throw new Error(`${id} was not written`)
   mine.set(id, { owner: user.entity, number: 0 })
   ids.push(id)
