@@ -78,7 +78,7 @@ export const full = {
   note: [1, null, 'text'],
   settings: { theme: 'dark', secrets: { a: 1 }, deep: { key: 'k', open: true } },
   whole: 'a JSON string',
-  raw: Buffer.from([0, 1, 255]),
+  raw: Buffer.from([0, 1, 255, 254, 0, 9, 8, 7]),
 }
 export const names = ['token', 'pin', 'email', 'note', 'settings', 'whole', 'raw'] as const
 
