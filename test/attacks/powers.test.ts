@@ -80,6 +80,87 @@ describe('reaching for the powers of tenantry, of its admins or of a superuser',
     )
   })
 
+  /** Types of somebody's, whose casts and checks say as whom they run. */
+  const traps = `create table SCHEMA.loot (said text); grant insert on SCHEMA.loot to public; grant usage on schema SCHEMA to public;
+    create type SCHEMA.evil as enum ('x');
+    create function SCHEMA.evil_json(SCHEMA.evil) returns json language plpgsql as $$
+      begin insert into SCHEMA.loot values (current_user); return '1'; end $$;
+    create function SCHEMA.evil_text(SCHEMA.evil) returns text language plpgsql as $$
+      begin insert into SCHEMA.loot values (current_user); return 'x'; end $$;
+    create function SCHEMA.evil_check(text) returns boolean language plpgsql as $$
+      begin insert into SCHEMA.loot values (current_user); return true; end $$;
+    create cast (SCHEMA.evil as json) with function SCHEMA.evil_json(SCHEMA.evil);
+    create cast (SCHEMA.evil as text) with function SCHEMA.evil_text(SCHEMA.evil);
+    create domain SCHEMA.checked as text check (SCHEMA.evil_check(value))`
+
+  attack('types of one’s own that run as tenantry when an actor is recorded', async () => {
+    const { client } = await owner('scribe')
+    await client.query(traps.replaceAll('SCHEMA', 'scribe'))
+    await at.db.admin.query('grant references on town.users to public')
+    await client.query(
+      `create table scribe.posts (id bigint generated always as identity primary key, owner_id uuid not null, posted_by text)`,
+    )
+    await at.db.admin.query(
+      `select tenantry.protect('scribe.posts', 'owner_id', 'user', actor_column => 'posted_by')`,
+    )
+    await client.query(`alter table scribe.posts add column e scribe.evil default 'x'`)
+    const write = `insert into scribe.posts default values; update scribe.posts set e = 'x'`
+    await at.as(alice.entity, (reader) => reader.query(write), true)
+    expect(await ids(client, 'select said from scribe.loot')).toEqual([])
+    expect(await ids(at.db.admin, 'select posted_by from scribe.posts')).toEqual([alice.entity])
+    // The control: the casts do run, as whoever turns the row into JSON.
+    await at.db.admin.query(`select to_jsonb(p) from scribe.posts p`)
+    control(await ids(at.db.admin, 'select said from scribe.loot')).toHaveLength(1)
+    // A column for the actor whose check is code of its owner's, or that is gone, is not written to.
+    await client.query('alter table scribe.posts alter posted_by type scribe.checked')
+    await client.query('delete from scribe.loot')
+    expect(await at.as(alice.entity, (reader) => state(reader.query(write)))).toBe('TN011')
+    expect(await ids(client, 'select said from scribe.loot')).toEqual([])
+    expect(
+      await state(
+        at.db.admin.query(
+          `select tenantry.protect('scribe.posts', 'owner_id', 'user', actor_column => 'posted_by')`,
+        ),
+      ),
+    ).toBe('TN011')
+    control(
+      await at.as(alice.entity, (reader) =>
+        state(reader.query(`select 'x'::scribe.checked from scribe.posts`)),
+      ),
+    ).toBe('00000')
+    await client.query(
+      'alter table scribe.posts alter posted_by type text; alter table scribe.posts rename posted_by to by',
+    )
+    expect(await at.as(alice.entity, (reader) => state(reader.query(write)))).toBe('TN011')
+    await client.query('drop table scribe.posts')
+  })
+
+  attack('types of one’s own that run as tenantry when a secret is sealed', async () => {
+    const { client } = await owner('forger')
+    await client.query(traps.replaceAll('SCHEMA', 'forger'))
+    await client.query(
+      `create table forger.safes (e forger.evil, id uuid, owner_id uuid not null, secret text, primary key (id, e))`,
+    )
+    const share = Buffer.alloc(32, 7)
+    await at.db.admin.query('select tenantry.create_master_key($1)', [share])
+    await at.db.admin.query(`select tenantry.protect('forger.safes', 'owner_id', 'user');
+      select tenantry.encrypt_column('forger.safes', 'secret')`)
+    await at.db.admin.query('delete from forger.loot')
+    const client_ = await at.connect()
+    await client_.query('begin')
+    await client_.query('select tenantry.enter($1, $2)', [at.credential(alice.entity), share])
+    await client_.query(
+      `insert into forger.safes (e, id, secret) values ('x', gen_random_uuid(), '4711')`,
+    )
+    expect(await ids(client_, 'select secret from tenant.safes')).toEqual(['4711'])
+    await client_.query('commit')
+    expect(await ids(at.db.admin, 'select said from forger.loot')).toEqual([])
+    // The control: the cast does run, as whoever turns the value into text.
+    await at.db.admin.query('select e::text from forger.safes')
+    control(await ids(at.db.admin, 'select said from forger.loot')).toHaveLength(1)
+    await client.query('drop table forger.safes')
+  })
+
   attack('a view, or somebody else’s table, declared as a kind by an admin', async () => {
     const { role, client } = await owner('climber', true)
     await client.query(`create function climber.climb() returns text language plpgsql as $$

@@ -254,6 +254,27 @@ $$;
 
 comment on function tenantry_private.declaration_of(regclass, name, text, name[], name[], jsonb, text, name, boolean) is 'The declaration that a call of protect() means. Error: TN011.';
 
+-- Written with tenantry's powers, so no domain but tenantry's own: the check of another one is code of its owner's. A column's
+-- type may change later, so this is asked each time.
+create function tenantry_private.require_actor_column(target regclass, column_name name)
+returns void
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_variable
+declare
+  type constant oid := tenantry_private.column_type(target, column_name);
+begin
+  if type is null or type not in ('text'::regtype, 'varchar'::regtype, 'tenantry.entity'::regtype) then
+    perform tenantry_private.refuse(format('%s.%I cannot hold an actor, which is a text kind:id', target, column_name),
+      format(case when type is null then 'Run: alter table %s add column %I text; or name another: select * from tenantry.protect(%1$L, actor_column => ''…'');'
+                  else 'Run: alter table %s alter column %I type text;' end, target, column_name));
+  end if;
+end
+$$;
+
+comment on function tenantry_private.require_actor_column(regclass, name) is 'Refuses a column that cannot hold an actor: one that is gone, or not text, varchar or tenantry.entity. Error: TN011.';
+
 create function tenantry_private.require_sharing(declaration tenantry_private.tables)
 returns void
 language plpgsql stable
@@ -288,10 +309,8 @@ begin
   if declaration.public_when is not null then
     perform tenantry_private.require_expression(declaration.public_when);
   end if;
-  if declaration.actor_column is not null
-     and coalesce(tenantry_private.base_type(tenantry_private.column_type(target, declaration.actor_column)), 0) not in ('text'::regtype, 'varchar'::regtype) then
-    perform tenantry_private.refuse(format('%s.%I cannot hold an actor, which is a text kind:id', target, declaration.actor_column),
-      format('Run: alter table %s add column %I text;', target, declaration.actor_column));
+  if declaration.actor_column is not null then
+    perform tenantry_private.require_actor_column(target, declaration.actor_column);
   end if;
 end
 $$;

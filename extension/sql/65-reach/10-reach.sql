@@ -211,13 +211,19 @@ as $$
 declare
   the_column constant name := (select t.actor_column from tenantry_private.tables t where t.relation in (tg_relid, pg_partition_root(tg_relid)));
   actor      constant text := tenantry.actor();
+  changed    boolean;
 begin
   if the_column is null or tenantry.sets_up() then
     return new;
   end if;
+  perform tenantry_private.require_actor_column(tg_relid, the_column);
   if tg_op = 'INSERT' then
     new := jsonb_populate_record(new, jsonb_build_object(the_column, actor));
-  elsif to_jsonb(new) ->> the_column is distinct from to_jsonb(old) ->> the_column then
+    return new;
+  end if;
+  -- Not the row as a whole: what casts of its columns' types do would be done as tenantry.
+  execute format('select ($1).%1$I is distinct from ($2).%1$I', the_column) into changed using old, new;
+  if changed then
     raise exception 'who inserted a row cannot be changed (%.%)', tg_relid::regclass, quote_ident(the_column)
       using errcode = '42501', hint = format('Leave %I out of the update.', the_column);
   end if;

@@ -18,7 +18,8 @@ set search_path = pg_catalog, pg_temp
 return (
   select format(case
       when b.type in ('text'::regtype, 'character varying'::regtype) then 'convert_to(%s, ''UTF8'')'
-      when t.typtype = 'e'                       then 'convert_to((%s)::text, ''UTF8'')'
+      -- by the type's own output function: a cast could be somebody's, and run as whoever seals
+      when t.typtype = 'e'                       then 'convert_to(format(''%%s'', %s), ''UTF8'')'
       when b.type = 'uuid'::regtype              then 'uuid_send(%s)'
       when b.type = 'smallint'::regtype          then 'int2send(%s)'
       when b.type = 'integer'::regtype           then 'int4send(%s)'

@@ -210,6 +210,8 @@ export const designed = {
   'operator and cast shadowing': [
     'functions of one’s own in place of those that tenantry calls',
     'a cast of one’s own that runs as tenantry when a kind’s row is written',
+    'types of one’s own that run as tenantry when an actor is recorded',
+    'types of one’s own that run as tenantry when a secret is sealed',
   ],
   'ciphertext moved, truncated, bit-flipped, or replayed from an older key': [
     'ciphertext moved to another row, column, table, owner or database',

@@ -48,6 +48,14 @@ export const powers = {
     'the owner of a kind’s table',
     'only columns of PostgreSQL’s own types are read',
   ),
+  'types of one’s own that run as tenantry when an actor is recorded': closed(
+    'the owner of a table',
+    'nothing but the column itself is read, and only one of PostgreSQL’s own types is written',
+  ),
+  'types of one’s own that run as tenantry when a secret is sealed': closed(
+    'the owner of a table',
+    'values of keys are read by their types’ own output, not by casts',
+  ),
   'a view, or somebody else’s table, declared as a kind by an admin': closed(
     'an admin without superuser',
     'a kind is a table that the admin owns',
