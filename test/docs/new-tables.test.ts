@@ -80,7 +80,7 @@ test('what is closed is named, and opened by what is said of it', async () => {
 })
 
 test('what is refused, and what is recorded', async () => {
-  expect(statements('refused')).toHaveLength(12)
+  expect(statements('refused')).toHaveLength(16)
   for (const statement of statements('refused'))
     expect((await refusal(on.made.query(statement))).code, statement).toBe('42501')
   expect(await on.check()).toEqual([])

@@ -312,6 +312,14 @@ begin
     statement := format('drop trigger tenantry_owner_fill on %s', target);
     return next;
   end if;
+  -- Switched off below the table, where they are clones of its own.
+  return query
+  select format('alter table %s enable %strigger %I', tree.relation, case above.tgenabled when 'A' then 'always ' end, t.tgname), lock
+    from tenantry_private.relation_tree(target) tree
+    join pg_catalog.pg_trigger t on t.tgrelid = tree.relation and t.tgenabled in ('D', 'R') and not t.tgisinternal and tenantry_private.is_own_trigger(t.tgname)
+    left join pg_catalog.pg_trigger above on above.oid = t.tgparentid
+   where tree.relation <> target
+   order by tree.depth, tree.relation::text, t.tgname;
   return query select * from tenantry_private.plan_reach(declaration);
   return query select * from tenantry_private.plan_secrets(target);
 end

@@ -332,6 +332,45 @@ begin
     return next;
   end loop;
 
+  -- Nobody has a way into a part of a table, and a policy there serves nothing else.
+  for item in
+    select t.relation, tree.relation as part, p.polname as policy
+      from tenantry.tables t
+     cross join lateral tenantry_private.relation_tree(t.relation) tree
+      join pg_catalog.pg_policy p on p.polrelid = tree.relation
+     where t.class in ('owned', 'by_parent') and p.polpermissive and tree.relation <> t.relation
+       and not exists (select from tenantry.tables own where own.relation = tree.relation)
+     order by tree.relation::text, 3
+  loop
+    severity := 'warning'; code := 'policy_foreign'; object := item.part;
+    problem := format('policy %I opens it under its own name, where those of %s, whose part it is, do not hold', item.policy, item.relation);
+    fix := format('drop policy %I on %s;', item.policy, item.part);
+    return next;
+  end loop;
+
+  -- What a rule does beside a statement, or instead of it, is done as the owner of the table that has the rule.
+  for item in
+    select w.rulename, c.oid::regclass as relation, string_agg(distinct t.relation::text, ', ') as touched,
+           r.rolsuper or r.rolbypassrls or exists (
+             select
+               from tenantry.schemas s
+              where s.migration_role is not null and pg_has_role(r.oid, to_regrole(quote_ident(s.migration_role)), 'usage')) as unbound, r.rolname
+      from pg_catalog.pg_rewrite w
+      join pg_catalog.pg_class c on c.oid = w.ev_class
+      join pg_catalog.pg_roles r on r.oid = c.relowner
+      join pg_catalog.pg_depend d on d.classid = 'pg_catalog.pg_rewrite'::regclass and d.objid = w.oid and d.refclassid = 'pg_catalog.pg_class'::regclass
+      join tenantry.tables t on t.relation in (d.refobjid, coalesce(pg_partition_root(d.refobjid)::oid, d.refobjid)) and t.class in ('owned', 'by_parent')
+     where w.ev_type <> '1'
+       and not coalesce((select o.option_value::boolean from pg_options_to_table(c.reloptions) o where o.option_name = 'security_invoker'), false)
+     group by w.rulename, c.oid, r.oid, r.rolsuper, r.rolbypassrls, r.rolname
+     order by c.oid::regclass::text, w.rulename
+  loop
+    severity := case when item.unbound then 'critical' else 'warning' end; code := 'rule_runs_as_owner'; object := item.relation;
+    problem := format('rule %I works on %s as %I, whoever writes%s', item.rulename, item.touched, item.rolname, case when item.unbound then ', and so on every row' else '' end);
+    fix := format('drop rule %I on %s;', item.rulename, item.relation);
+    return next;
+  end loop;
+
   for item in select t.relation, t.unchecked_references from tenantry.tables t where t.unchecked_references <> '{}' order by 1 loop
     severity := 'info'; code := 'reference_exempt'; object := item.relation;
     problem := format('references %s may point at rows of others, as declared', array_to_string(item.unchecked_references, ', '));
@@ -377,4 +416,4 @@ begin
 end
 $$;
 
-comment on function tenantry_private.table_findings() is 'Findings owner_unbound, view_runs_as_owner, policy_foreign, reference_exempt, reference_across_kinds, kind_owner_differs.';
+comment on function tenantry_private.table_findings() is 'Findings owner_unbound, view_runs_as_owner, policy_foreign, rule_runs_as_owner, reference_exempt, reference_across_kinds, kind_owner_differs.';

@@ -168,7 +168,7 @@ begin
      where d.object_type in ('policy', 'trigger', 'table', 'foreign table', 'view', 'materialized view')
   loop
     if item.object_type in ('policy', 'trigger') then
-      continue when item.names[3] !~ '^~?tenantry_';
+      continue when item.object_type = 'policy' and item.names[3] not like 'tenantry\_%' or item.object_type = 'trigger' and not tenantry_private.is_own_trigger(item.names[3]);
       -- Not where the table itself goes: then nothing of that name is there any more.
       target := (
         select c.oid from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
@@ -180,7 +180,8 @@ begin
         perform tenantry_private.refuse(format('%s would no longer seal what is written to its encrypted columns', target::regclass),
           'To give up an encrypted column: call tenantry.unencrypt_column(…); and drop it then.');
       end if;
-      if tenantry_private.is_guarded(target) and not tenantry_private.watch(target) then
+      if (case when tenantry_private.is_guarded(target) then not tenantry_private.watch(target)
+               else item.object_type = 'trigger' and tenantry_private.is_followed_table(target) and not tenantry_private.is_admin() end) then
         perform tenantry_private.refuse_weakening(target, format('%s %I is tenantry''s', item.object_type, item.names[3]));
       end if;
     else
@@ -231,6 +232,7 @@ begin
     create event trigger tenantry_after_ddl on ddl_command_end
       when tag in ('CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO', 'CREATE FOREIGN TABLE', 'CREATE MATERIALIZED VIEW', 'CREATE VIEW',
                    'ALTER TABLE', 'ALTER FOREIGN TABLE', 'ALTER MATERIALIZED VIEW', 'ALTER VIEW', 'CREATE POLICY', 'ALTER POLICY', 'GRANT',
+                   'CREATE TRIGGER', 'ALTER TRIGGER', 'CREATE RULE',
                    'CREATE SCHEMA', 'ALTER SCHEMA', 'IMPORT FOREIGN SCHEMA')
       execute function tenantry_private.after_ddl();
     alter event trigger tenantry_after_ddl enable always;

@@ -88,7 +88,10 @@ begin atomic
      select 2, format('alter table %s force row level security', target) where forced and c.relkind in ('r', 'p') and not c.relforcerowsecurity
      union all
      select 3, format('revoke all on table %s from %s', target, coalesce(quote_ident(r.rolname), 'public'))
-       from (select distinct a.grantee from aclexplode(c.relacl) a where a.grantee <> c.relowner) g
+       from (select a.grantee from aclexplode(c.relacl) a where a.grantee <> c.relowner
+            union
+            -- what was granted on columns goes with it
+            select a.grantee from pg_catalog.pg_attribute f cross join aclexplode(f.attacl) a where f.attrelid = target and f.attacl is not null and a.grantee <> c.relowner) g
        left join pg_catalog.pg_roles r on r.oid = g.grantee
       where tenantry_private.is_applications(g.grantee)) s
    where c.oid = target
@@ -126,10 +129,17 @@ begin
   select c.oid, c.relnamespace from pg_catalog.pg_class c where c.oid = target
       on conflict (relation) do update set namespace = excluded.namespace;
   if above is not null then
+    if exists (select from pg_catalog.pg_policy p where p.polrelid = target and p.polpermissive) then
+      perform tenantry_private.refuse(format('%s has a policy of its own, by which rows of %s would be open under its name', target, above::regclass),
+        format('Run: %s', (select string_agg(format('drop policy %I on %s;', p.polname, target), ' ' order by p.polname) from pg_catalog.pg_policy p where p.polrelid = target and p.polpermissive)));
+    end if;
     update tenantry_private.known_relations k set closed = false where k.relation = target and k.closed;
-    insert into tenantry_private.watched_relations (relation, xact, born) values (above, pg_current_xact_id(), true)
-        on conflict do nothing;
-    return query select * from tenantry_private.closing_statements(target, true);
+    -- Only while there is something to do: what is watched may be changed.
+    if exists (select from tenantry_private.closing_statements(target, true)) then
+      insert into tenantry_private.watched_relations (relation, xact, born) values (above, pg_current_xact_id(), true)
+          on conflict do nothing;
+      return query select * from tenantry_private.closing_statements(target, true);
+    end if;
     return;
   end if;
   if (select c.relkind from pg_catalog.pg_class c where c.oid = target) in ('r', 'p') then
@@ -178,6 +188,38 @@ end
 $$;
 
 comment on function tenantry_private.bear(regclass) is 'Notes a new table, declares it where a rule or its schema says how, and returns the statements that protect or close it. Error: TN011.';
+
+-- Attached by this transaction, whatever it was before, or not seen yet.
+create function tenantry_private.is_new_part(target oid)
+returns boolean
+language sql stable
+set search_path = pg_catalog, pg_temp
+return not exists (select from tenantry_private.known_relations k where k.relation = target and not k.closed)
+    or exists (select from pg_catalog.pg_inherits i where i.inhrelid = target and age(i.xmin) <= age(pg_current_xact_id()::xid));
+
+comment on function tenantry_private.is_new_part(oid) is 'Whether a part of a table became one in this transaction, or was not known.';
+
+-- What hangs below a table comes with what is attached.
+create function tenantry_private.bear_parts(target oid)
+returns setof text
+language plpgsql volatile
+as $$
+begin
+  if not (select c.relhassubclass from pg_catalog.pg_class c where c.oid = target) then
+    return;
+  end if;
+  return query
+  with recursive below (oid, new) as (
+    select i.inhrelid, tenantry_private.is_new_part(i.inhrelid) from pg_catalog.pg_inherits i where i.inhparent = target
+    union
+    select i.inhrelid, b.new or tenantry_private.is_new_part(i.inhrelid) from below b join pg_catalog.pg_inherits i on i.inhparent = b.oid)
+  select s.statement
+    from (select distinct b.oid from below b where b.new and not exists (select from tenantry_private.tables t where t.relation = b.oid)) part
+   cross join lateral tenantry_private.bear(part.oid) s (statement);
+end
+$$;
+
+comment on function tenantry_private.bear_parts(oid) is 'Closes what became a part of a protected table, with all that hangs below it. Error: TN011.';
 
 -- Where nothing watches births, and of what came in unseen.
 create function tenantry_private.unseen_relations()

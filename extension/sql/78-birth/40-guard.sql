@@ -1,6 +1,27 @@
 -- What protects a table stays. Who sets isolation up may take it away, and that is recorded; others are refused. Asked after
 -- every statement that could, so it looks at what the statement touched and at nothing else.
 
+create function tenantry_private.triggers_off(target oid)
+returns text
+language sql stable
+set search_path = pg_catalog, pg_temp
+return (
+  select string_agg(format('trigger %I', t.tgname), ', ' order by t.tgname) || case when count(*) = 1 then ' is' else ' are' end || ' off'
+    from pg_catalog.pg_trigger t
+   where t.tgrelid = target and t.tgenabled in ('D', 'R') and not t.tgisinternal and tenantry_private.is_own_trigger(t.tgname));
+
+comment on function tenantry_private.triggers_off(oid) is 'Triggers of tenantry''s on a table, or a part of one, that do not fire; null if all do.';
+
+-- Whoever leaves stays, and whoever writes a row is believed later, where these are not told of it.
+create function tenantry_private.is_followed_table(target oid)
+returns boolean
+language sql stable
+set search_path = pg_catalog, pg_temp
+return exists (select from tenantry_private.kinds k where k.relation = target)
+    or exists (select from tenantry_private.membership_sources s where s.relation = target);
+
+comment on function tenantry_private.is_followed_table(oid) is 'Whether a table says who there is, or who is a member of what.';
+
 create function tenantry_private.weakness(target oid)
 returns text
 language plpgsql stable
@@ -38,19 +59,21 @@ begin
   if lost is not null then
     return lost || ' is gone';
   end if;
-  select string_agg(format('trigger %I', t.tgname), ', ' order by t.tgname) into lost
-    from pg_catalog.pg_trigger t
-   where t.tgrelid = target and t.tgenabled in ('D', 'R') and not t.tgisinternal and tenantry_private.is_own_trigger(t.tgname);
+  lost := tenantry_private.triggers_off(target);
   if lost is not null then
-    return lost || ' is off';
+    return lost;
   end if;
   -- What the reference check must say costs more to know, so it is asked only where its trigger is gone.
   select string_agg(format('trigger %I', w.name), ', ' order by w.name) into lost
-    from (values ('tenantry_owner_kept', declaration.reach), ('tenantry_actor', declaration.actor_column is not null),
-                 ('tenantry_owner_fill', declaration.class = 'by_parent'),
-                 ('tenantry_references_insert', to_regproc('tenantry_private.check_references_' || declaration.tag) is not null),
-                 ('tenantry_references_update', to_regproc('tenantry_private.check_references_' || declaration.tag) is not null)) as w (name, wanted)
-   where w.wanted and not exists (select from pg_catalog.pg_trigger t where t.tgrelid = target and t.tgname = w.name);
+    from (values ('tenantry_owner_kept', declaration.reach, 'keep_owner'), ('tenantry_actor', declaration.actor_column is not null, 'record_actor'),
+                 ('tenantry_owner_fill', declaration.class = 'by_parent', 'fill_owner_' || declaration.tag),
+                 ('tenantry_references_insert', to_regproc('tenantry_private.check_references_' || declaration.tag) is not null, 'check_references_' || declaration.tag),
+                 ('tenantry_references_update', to_regproc('tenantry_private.check_references_' || declaration.tag) is not null, 'check_references_' || declaration.tag)) as w (name, wanted, routine)
+   where w.wanted and not exists (
+         select
+           from pg_catalog.pg_trigger t
+           join pg_catalog.pg_proc p on p.oid = t.tgfoid and p.pronamespace = 'tenantry_private'::regnamespace and p.proname = w.routine
+          where t.tgrelid = target and t.tgname = w.name);
   if lost is not null and (lost !~ '^trigger tenantry_references' or tenantry_private.expected_check(declaration, null) is not null) then
     return lost || ' is gone';
   end if;
@@ -61,7 +84,12 @@ begin
     from tenantry_private.relation_tree(target) tree
     join pg_catalog.pg_class c on c.oid = tree.relation and not (c.relrowsecurity and c.relforcerowsecurity)
    where c.oid <> target;
-  return lost || ' is open below it';
+  if lost is not null then
+    return lost || ' is open below it';
+  end if;
+  select string_agg(tenantry_private.triggers_off(tree.relation), ', ') into lost
+    from tenantry_private.relation_tree(target) tree where tree.relation <> target;
+  return lost;
 end
 $$;
 
@@ -105,14 +133,20 @@ set search_path = pg_catalog, pg_temp
 begin atomic
   select string_agg(format('policy %I', p.polname), ', ' order by p.polname) || ' is not as it was made'
     from tenantry_private.tables t
-    join pg_catalog.pg_policy p on p.polrelid = t.relation and t.expressions ? p.polname::text
+    join pg_catalog.pg_policy p on p.polrelid = t.relation and p.polname like 'tenantry\_%'
    where t.relation = target and tenantry_private.is_guarded(target)
      and age(p.xmin) <= age(pg_current_xact_id()::xid)
-     and (pg_get_expr(p.polqual, p.polrelid), pg_get_expr(p.polwithcheck, p.polrelid))
-         is distinct from (t.expressions -> p.polname::text ->> 0, t.expressions -> p.polname::text ->> 1);
+     and case when exists (select from tenantry_private.rollouts r where r.relation = target)
+           then t.expressions ? p.polname::text
+                and (pg_get_expr(p.polqual, p.polrelid), pg_get_expr(p.polwithcheck, p.polrelid))
+                    is distinct from (t.expressions -> p.polname::text ->> 0, t.expressions -> p.polname::text ->> 1)
+           -- one that is not wanted, permits instead of restricting, or is for others, too
+           else exists (
+             select from tenantry_private.plan_policies(t) s where s.statement = format('drop policy %I on %s', p.polname, t.relation))
+         end;
 end;
 
-comment on function tenantry_private.remade_policies(oid) is 'Policies of a protected table that this transaction has made otherwise than they were noted; null if there are none.';
+comment on function tenantry_private.remade_policies(oid) is 'Policies of tenantry''s on a protected table that this transaction has made otherwise than they are wanted; null if there are none.';
 
 create function tenantry_private.settle_watched()
 returns trigger
@@ -164,12 +198,17 @@ returns void
 language plpgsql volatile
 as $$
 declare
-  item record;
+  item       record;
+  above      oid;
+  found_weak text;
 begin
-  select p.polname, p.polrelid, p.polpermissive into item
-    from pg_catalog.pg_policy p
-   where p.oid = policy and tenantry_private.is_guarded(p.polrelid);
-  if item.polrelid is null then
+  select p.polname, p.polrelid, p.polpermissive into item from pg_catalog.pg_policy p where p.oid = policy;
+  if not tenantry_private.is_guarded(item.polrelid) then
+    -- Under its own name a part of a protected table is closed to everybody.
+    above := tenantry_private.protected_above(item.polrelid);
+    if item.polpermissive and tenantry_private.is_guarded(above) then
+      perform tenantry_private.note_weakening(above, format('policy %I would open %s, a part of it, under its own name', item.polname, item.polrelid::regclass));
+    end if;
     return;
   end if;
   if item.polname like 'tenantry\_%' and altered then
@@ -182,11 +221,75 @@ begin
     end if;
   elsif item.polpermissive and not exists (select from tenantry_private.rollouts r where r.relation = item.polrelid and r.state <> 'strict') then
     perform tenantry_private.note_weakening(item.polrelid, format('policy %I is permissive', item.polname));
+  elsif altered and not tenantry_private.watch(item.polrelid) then
+    -- a floor by another name
+    found_weak := tenantry_private.weakness(item.polrelid);
+    if found_weak is not null then
+      perform tenantry_private.refuse_weakening(item.polrelid, found_weak);
+    end if;
   end if;
 end
 $$;
 
 comment on function tenantry_private.judge_policy(oid, boolean) is 'Looks at a policy that was made or altered. Error: 42501.';
+
+-- Made, made anew or renamed. One of ours by another name could be dropped, and one by our name could do anything.
+create function tenantry_private.judge_trigger(trigger oid)
+returns void
+language plpgsql volatile
+as $$
+declare
+  item record;
+begin
+  select t.tgname, t.tgrelid, case when tenantry_private.is_guarded(t.tgrelid) then t.tgrelid else tenantry_private.protected_above(t.tgrelid) end as relation into item
+    from pg_catalog.pg_trigger t
+    join pg_catalog.pg_proc p on p.oid = t.tgfoid
+   where t.oid = trigger and (tenantry_private.is_own_trigger(t.tgname) or p.pronamespace = 'tenantry_private'::regnamespace);
+  if item.tgname is null then
+    return;
+  end if;
+  if (case when tenantry_private.is_guarded(item.relation) then not tenantry_private.watch(item.relation)
+           else tenantry_private.is_followed_table(item.tgrelid) and not tenantry_private.is_admin() end) then
+    perform tenantry_private.refuse_weakening(coalesce(item.relation, item.tgrelid), format('trigger %I is tenantry''s', item.tgname));
+  end if;
+end
+$$;
+
+comment on function tenantry_private.judge_trigger(oid) is 'Looks at a trigger that was made or renamed. Error: 42501.';
+
+-- A rule is what a view is made of, and what a table''s owner does beside what others do there: as that owner, whoever it is.
+create function tenantry_private.judge_rule(rule oid)
+returns void
+language plpgsql volatile
+as $$
+declare
+  item record;
+  read regclass;
+begin
+  select w.rulename, w.ev_type, w.ev_class, c.relkind,
+         coalesce((select o.option_value::boolean from pg_options_to_table(c.reloptions) o where o.option_name = 'security_invoker'), false) as invoker
+    into item
+    from pg_catalog.pg_rewrite w
+    join pg_catalog.pg_class c on c.oid = w.ev_class
+   where w.oid = rule;
+  if item.ev_type = '1' then
+    perform tenantry_private.judge_view(item.ev_class);
+    return;
+  elsif item.relkind = 'v' and item.invoker then
+    return;
+  end if;
+  read := case when tenantry_private.is_guarded(item.ev_class) or tenantry_private.is_guarded(tenantry_private.protected_above(item.ev_class)) then item.ev_class else (
+    select min(tenantry_private.guarded_below(d.refobjid))
+      from pg_catalog.pg_depend d
+     where d.classid = 'pg_catalog.pg_rewrite'::regclass and d.objid = rule
+       and d.refclassid = 'pg_catalog.pg_class'::regclass and d.refobjid <> item.ev_class) end;
+  if read is not null then
+    perform tenantry_private.note_weakening(read, format('rule %I on %s would read and write as its owner, whoever asks', item.rulename, item.ev_class::regclass));
+  end if;
+end
+$$;
+
+comment on function tenantry_private.judge_rule(oid) is 'Refuses a rule that works on protected rows as the owner of a table; of admins it is recorded. Error: 42501.';
 
 -- A grant does not say of what. Only rows of the catalog that this transaction has written can be it: the youngest.
 create function tenantry_private.judge_grants()
@@ -195,8 +298,8 @@ language plpgsql volatile
 as $$
 declare
   began   constant integer := age(pg_current_xact_id()::xid);
-  -- such a statement has parentheses
-  columns constant boolean := strpos(current_query(), '(') > 0;
+  -- Such a statement has parentheses, or is part of another one, which may put it together from anything.
+  columns constant boolean := current_query() !~* '^\s*(grant|revoke)\s[^;(]*;?\s*$';
   granted record;
   bound   text[];
   item    record;

@@ -52,23 +52,23 @@ begin
       perform tenantry_private.follow_schema(item.objid);
     elsif item.classid = 'pg_catalog.pg_policy'::regclass then
       perform tenantry_private.judge_policy(item.objid, item.command_tag = 'ALTER POLICY');
+    elsif item.classid = 'pg_catalog.pg_trigger'::regclass then
+      perform tenantry_private.judge_trigger(item.objid);
+    elsif item.classid = 'pg_catalog.pg_rewrite'::regclass then
+      perform tenantry_private.judge_rule(item.objid);
     elsif item.relkind = 'v' then
       perform tenantry_private.judge_view(item.objid);
     elsif item.relkind in ('r', 'p', 'f', 'm') and item.relpersistence <> 't' then
       if item.guarded then
-        return query
-        select s.statement
-          from pg_catalog.pg_inherits i
-         cross join lateral tenantry_private.bear(i.inhrelid) s (statement)
-         where i.inhparent = item.objid
-           and not exists (select from tenantry_private.known_relations k where k.relation = i.inhrelid and not k.closed)
-           and not exists (select from tenantry_private.tables t where t.relation = i.inhrelid);
+        return query select * from tenantry_private.bear_parts(item.objid);
         if not tenantry_private.watch(item.objid) then
           found_weak := tenantry_private.weakness(item.objid);
           if found_weak is not null then
             perform tenantry_private.refuse_weakening(item.objid, found_weak);
           end if;
         end if;
+      elsif tenantry_private.is_followed_table(item.objid) and tenantry_private.triggers_off(item.objid) is not null and not tenantry_private.is_admin() then
+        perform tenantry_private.refuse_weakening(item.objid, tenantry_private.triggers_off(item.objid));
       elsif item.class is null and managed
             and exists (select from tenantry_private.schemas s where s.schema_name = (select n.nspname from pg_catalog.pg_namespace n where n.oid = item.relnamespace))
             and not exists (select from tenantry_private.known_relations k where k.relation = item.objid and k.namespace = item.relnamespace) then
@@ -83,12 +83,14 @@ begin
           return query select * from tenantry_private.closing_statements(item.objid);
         end if;
       elsif item.class is null and tenantry_private.is_guarded(tenantry_private.protected_above(item.objid)) then
-        if not exists (select from tenantry_private.known_relations k where k.relation = item.objid and not k.closed) then
+        if tenantry_private.is_new_part(item.objid) then
           return query select * from tenantry_private.bear(item.objid);
-        elsif exists (select from pg_catalog.pg_class c where c.oid = item.objid and not (c.relrowsecurity and c.relforcerowsecurity))
+        elsif (exists (select from pg_catalog.pg_class c where c.oid = item.objid and not (c.relrowsecurity and c.relforcerowsecurity))
+               or tenantry_private.triggers_off(item.objid) is not null)
               and not tenantry_private.watch(tenantry_private.protected_above(item.objid)) then
-          perform tenantry_private.refuse_weakening(item.objid, 'it is part of a protected table');
+          perform tenantry_private.refuse_weakening(item.objid, coalesce(tenantry_private.triggers_off(item.objid), 'it is part of a protected table'));
         end if;
+        return query select * from tenantry_private.bear_parts(item.objid);
       end if;
     end if;
   end loop;
@@ -121,7 +123,8 @@ begin
     raise notice '% is protected: it belongs to whoever its column % names', born.relation, quote_ident(born.owner_column);
   end loop;
   -- From here on it is a table like any other, also for whoever made it, and so are its parent and the one above it.
-  delete from tenantry_private.watched_relations w where w.born and w.xact = pg_current_xact_id() and tenantry_private.weakness(w.relation) is null;
+  delete from tenantry_private.watched_relations w
+   where w.born and w.xact = pg_current_xact_id() and tenantry_private.weakness(w.relation) is null and tenantry_private.remade_policies(w.relation) is null;
 end
 $$;
 

@@ -51,6 +51,11 @@ export const tables: readonly Case[] = [
     found: 'info policy_foreign',
   },
   {
+    name: 'a rule of the table’s owner',
+    given: 'create rule mine as on update to notes do also select * from notes',
+    found: 'warning rule_runs_as_owner',
+  },
+  {
     name: 'a reference that is not checked',
     given: `select tenantry.protect('notes', unchecked_references => '{task_id}')`,
     found: 'info reference_exempt',
