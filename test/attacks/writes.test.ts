@@ -74,6 +74,29 @@ describe('writing what is somebody else’s', () => {
     }),
   )
 
+  attack('a row of an inheritance child taken over by whoever may change it', async () => {
+    const given = await at.as(
+      alice.entity,
+      (client) => ids(client, `select tenantry.delegate('${bob.entity}', '{select,update}')`),
+      true,
+    )
+    await at.db.admin.query('delete from only town.memos')
+    const take = `update reach.memos set owner_id = '${bob.id}' where id = 1`
+    const write = `update reach.memos set body = 'of alice, by bob' where id = 1`
+    await at.as(bob.entity, async (client) => {
+      expect(await stateOf(client, write)).toBe('00000')
+      expect(await stateOf(client, take)).toBe('42501')
+    })
+    expect(await ids(at.db.admin, 'select code from tenantry.check()')).toEqual([])
+    // The control: the trigger of the table itself does not fire there.
+    await at.db.admin.query('drop trigger tenantry_owner_kept on town.memos_old')
+    await at.as(bob.entity, async (client) => control(await stateOf(client, take)).toBe('00000'))
+    expect(await ids(at.db.admin, 'select code from tenantry.check()')).toEqual(['owner_unguarded'])
+    await at.db.admin.query('select tenantry.sync()')
+    await at.as(bob.entity, async (client) => expect(await stateOf(client, take)).toBe('42501'))
+    await at.as(alice.entity, (client) => client.query('select tenantry.revoke($1)', given), true)
+  })
+
   attack('deleting a foreign row', () =>
     at.as(alice.entity, async (client) => {
       for (const sql of [

@@ -154,6 +154,22 @@ $$;
 
 comment on function tenantry_private.read_kind(text) is 'Brings the registry in step with the table of a kind; returns how many entities changed. Runs as whoever may read the table.';
 
+-- No trigger fires on an inheritance child for what is done through the table.
+create function tenantry_private.require_no_children(target regclass)
+returns void
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if tenantry_private.inheriting(target) is not null then
+    perform tenantry_private.refuse(format('%s inherit from %s, and what becomes of rows there could not be followed', tenantry_private.inheriting(target), target),
+      'Partition the table instead, or end that: alter table … no inherit …;');
+  end if;
+end
+$$;
+
+comment on function tenantry_private.require_no_children(regclass) is 'Refuses a table to be followed that others inherit from. Error: TN011.';
+
 create function tenantry.register_kind(
   kind           text,
   target         regclass,
@@ -198,6 +214,7 @@ begin
     perform tenantry_private.refuse(format('%s does not own %s', current_user, target),
       format('Run it as %s or as a superuser.', relation.relowner::regrole));
   end if;
+  perform tenantry_private.require_no_children(target);
   if tenantry_private.column_type(target, id_column) is null then
     perform tenantry_private.refuse(format('%s has no column %s', target, coalesce(quote_ident(id_column), 'null')),
       'Name the column that identifies a row: id_column => ''…''.');

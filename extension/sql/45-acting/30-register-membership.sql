@@ -409,6 +409,7 @@ begin
     raise exception '% does not own %', quote_ident(current_user), target
       using errcode = '42501', hint = 'Run it as its owner or as a superuser.';
   end if;
+  perform tenantry_private.require_no_children(target);
   if (member_column is null) = (role_path is null) then
     perform tenantry_private.refuse('members are named by member_column, or are the keys of the object at role_path in the jsonb column role_column',
       format('Run: select tenantry.register_membership(%L, member_column => ''…'', member_kind => ''…'', container_column => ''…'', container_kind => ''…'');', target));

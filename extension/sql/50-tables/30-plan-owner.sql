@@ -127,6 +127,33 @@ end;
 
 comment on function tenantry_private.relation_tree(regclass) is 'A table and its partitions and inheritance children, at every depth.';
 
+-- Partitions get clones of a table's row triggers; inheritance children get none, though their rows are written through it.
+create function tenantry_private.row_trigger_tables(target regclass)
+returns setof regclass
+language sql stable
+set search_path = pg_catalog, pg_temp
+begin atomic
+  select tree.relation
+    from tenantry_private.relation_tree(target) tree
+    join pg_catalog.pg_class c on c.oid = tree.relation
+   where tree.depth = 0 or not c.relispartition and not exists (select from tenantry.tables t where t.relation = tree.relation)
+   order by tree.depth, tree.relation::text;
+end;
+
+comment on function tenantry_private.row_trigger_tables(regclass) is 'A table and its inheritance children, at every depth, which need row triggers of their own.';
+
+create function tenantry_private.inheriting(target regclass)
+returns text
+language sql stable
+set search_path = pg_catalog, pg_temp
+return (
+  select string_agg(tree.relation::text, ', ' order by tree.relation::text)
+    from tenantry_private.relation_tree(target) tree
+    join pg_catalog.pg_class c on c.oid = tree.relation and not c.relispartition
+   where tree.depth > 0);
+
+comment on function tenantry_private.inheriting(regclass) is 'The inheritance children of a table; null if there are none.';
+
 create function tenantry_private.is_own_trigger(trigger_name name)
 returns boolean
 language sql immutable

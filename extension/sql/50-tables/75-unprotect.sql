@@ -47,11 +47,13 @@ begin
     end if;
   end loop;
   for item in
-    select t.tgname from pg_catalog.pg_trigger t
-     where t.tgrelid = target and t.tgname in ('tenantry_references_insert', 'tenantry_references_update', 'tenantry_owner_fill', 'tenantry_owner_kept', 'tenantry_actor')
-     order by 1
+    select t.tgname, part.relation
+      from tenantry_private.row_trigger_tables(target) part (relation)
+      join pg_catalog.pg_trigger t on t.tgrelid = part.relation and t.tgparentid = 0
+                                   and t.tgname in ('tenantry_references_insert', 'tenantry_references_update', 'tenantry_owner_fill', 'tenantry_owner_kept', 'tenantry_actor')
+     order by part.relation <> target, part.relation::text, 1
   loop
-    statements := statements || format('drop trigger %I on %s', item.tgname, target);
+    statements := statements || format('drop trigger %I on %s', item.tgname, item.relation);
   end loop;
   if exists (
        select

@@ -85,6 +85,23 @@ begin
   end loop;
 
   for item in
+    select f.relation, f.code, child.relation as child, i.inhparent::regclass as parent
+      from (select k.relation, 'kind_unfollowed' as code from tenantry.kinds k
+            union
+            select s.relation, 'membership_unfollowed' from tenantry.membership_sources s) f
+     cross join lateral tenantry_private.relation_tree(f.relation) child
+      join pg_catalog.pg_class c on c.oid = child.relation and not c.relispartition
+      join pg_catalog.pg_inherits i on i.inhrelid = child.relation
+     where child.depth > 0
+     order by 3, 2
+  loop
+    severity := 'critical'; code := item.code; object := item.child;
+    problem := format('it inherits from %s, and what becomes of its rows is not followed', item.parent);
+    fix := format('alter table %s no inherit %s;', item.child, item.parent);
+    return next;
+  end loop;
+
+  for item in
     select r.relation, r.old_name, r.new_name from tenantry_private.renames() r
     union all
     select s.relation, s.old_name, s.new_name from tenantry_private.renamed_secrets() s

@@ -47,6 +47,21 @@ as $$
 declare
   item record;
 begin
+  for item in
+    select distinct child.relation, i.inhparent::regclass as parent
+      from tenantry_private.secret_state() s
+     cross join lateral tenantry_private.relation_tree(s.relation) child
+      join pg_catalog.pg_class c on c.oid = child.relation and not c.relispartition
+      join pg_catalog.pg_inherits i on i.inhrelid = child.relation
+     where child.depth > 0
+     order by 1
+  loop
+    severity := 'critical'; code := 'secret_unsealed'; object := item.relation;
+    problem := format('it inherits from %s, and no trigger seals what is written to its rows', item.parent);
+    fix := format('alter table %s no inherit %s;', item.relation, item.parent);
+    return next;
+  end loop;
+
   for item in select * from tenantry_private.secret_state() loop
     object := item.relation;
     if not item.tag_key or not item.master_key then

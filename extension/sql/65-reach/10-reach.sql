@@ -127,23 +127,26 @@ as $$
 declare
   target constant regclass := declaration.relation;
   view   constant regclass := tenantry_private.view_on(target, 'reach');
+  part   regclass;
 begin
   lock := 'SHARE ROW EXCLUSIVE';
-  if declaration.reach and not tenantry_private.row_trigger_is(target, 'tenantry_owner_kept', 'keep_owner', 17) then
-    statement := format('create or replace trigger tenantry_owner_kept after update of %I on %s for each row when (old.%1$I is distinct from new.%1$I) execute function tenantry_private.keep_owner()',
-                   declaration.owner_column, target);
-    return next;
-  elsif not declaration.reach and exists (select from pg_catalog.pg_trigger t where t.tgrelid = target and t.tgname = 'tenantry_owner_kept' and t.tgparentid = 0) then
-    statement := format('drop trigger tenantry_owner_kept on %s', target);
-    return next;
-  end if;
-  if declaration.actor_column is not null and not tenantry_private.row_trigger_is(target, 'tenantry_actor', 'record_actor', 23) then
-    statement := format('create or replace trigger tenantry_actor before insert or update on %s for each row execute function tenantry_private.record_actor()', target);
-    return next;
-  elsif declaration.actor_column is null and exists (select from pg_catalog.pg_trigger t where t.tgrelid = target and t.tgname = 'tenantry_actor' and t.tgparentid = 0) then
-    statement := format('drop trigger tenantry_actor on %s', target);
-    return next;
-  end if;
+  for part in select * from tenantry_private.row_trigger_tables(target) loop
+    if declaration.reach and not tenantry_private.row_trigger_is(part, 'tenantry_owner_kept', 'keep_owner', 17) then
+      statement := format('create or replace trigger tenantry_owner_kept after update of %I on %s for each row when (old.%1$I is distinct from new.%1$I) execute function tenantry_private.keep_owner()',
+                     declaration.owner_column, part);
+      return next;
+    elsif not declaration.reach and exists (select from pg_catalog.pg_trigger t where t.tgrelid = part and t.tgname = 'tenantry_owner_kept' and t.tgparentid = 0) then
+      statement := format('drop trigger tenantry_owner_kept on %s', part);
+      return next;
+    end if;
+    if declaration.actor_column is not null and not tenantry_private.row_trigger_is(part, 'tenantry_actor', 'record_actor', 23) then
+      statement := format('create or replace trigger tenantry_actor before insert or update on %s for each row execute function tenantry_private.record_actor()', part);
+      return next;
+    elsif declaration.actor_column is null and exists (select from pg_catalog.pg_trigger t where t.tgrelid = part and t.tgname = 'tenantry_actor' and t.tgparentid = 0) then
+      statement := format('drop trigger tenantry_actor on %s', part);
+      return next;
+    end if;
+  end loop;
   lock := null;
   if not declaration.reach then
     if view is not null then
@@ -160,6 +163,21 @@ end
 $$;
 
 comment on function tenantry_private.plan_reach(tenantry_private.tables) is 'Statements that give a table its view on the reach path, and what guards the owner of its rows.';
+
+-- Of a partition or an inheritance child it is the table above that was declared.
+create function tenantry_private.declared_of(target oid)
+returns oid
+language plpgsql stable
+as $$
+begin
+  if exists (select from tenantry_private.tables t where t.relation = target) then
+    return target;
+  end if;
+  return tenantry_private.protected_above(target);
+end
+$$;
+
+comment on function tenantry_private.declared_of(oid) is 'A table that is declared, or the protected one above it; null if there is none.';
 
 create function tenantry_private.keep_owner()
 returns trigger
@@ -179,7 +197,7 @@ begin
     return null;
   end if;
   -- What to look at comes from the registry, not from whoever made the trigger.
-  select t.* into declaration from tenantry_private.tables t where t.relation in (tg_relid, pg_partition_root(tg_relid));
+  select t.* into declaration from tenantry_private.tables t where t.relation = tenantry_private.declared_of(tg_relid);
   perform tenantry_private.require_id_columns(tg_relid, declaration.owner_column, null);
   execute format('select ($1).%1$I::text, ($2).%1$I::text', declaration.owner_column) into old_owner, new_owner using old, new;
   -- Nobody's, which there is in a rollout only: whoever has a context does not see it.
@@ -209,7 +227,7 @@ set debug_print_rewritten = off
 set debug_print_plan = off
 as $$
 declare
-  the_column constant name := (select t.actor_column from tenantry_private.tables t where t.relation in (tg_relid, pg_partition_root(tg_relid)));
+  the_column constant name := (select t.actor_column from tenantry_private.tables t where t.relation = tenantry_private.declared_of(tg_relid));
   actor      constant text := tenantry.actor();
   changed    boolean;
 begin

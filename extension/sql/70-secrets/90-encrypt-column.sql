@@ -95,6 +95,10 @@ begin
   if column_name = declaration.owner_column or "column".attnum = any (tenantry_private.primary_key(target)) then
     perform tenantry_private.refuse(format('%s.%I says which row this is, or whose', target, column_name), 'Its value is part of what secrets are bound to. Encrypt another column.');
   end if;
+  if tenantry_private.inheriting(target) is not null then
+    perform tenantry_private.refuse(format('%s inherit from %s, and no trigger seals what is written there', tenantry_private.inheriting(target), target),
+      'Partition the table instead, or end that: alter table … no inherit …;');
+  end if;
   if tenantry_private.primary_key(target) is null then
     perform tenantry_private.refuse(format('%s has no primary key, which values are bound to', target),
       format('Run: alter table %s add column id uuid primary key default gen_random_uuid();', target));

@@ -124,21 +124,36 @@ declare
   declaration tenantry_private.tables;
   above       constant oid := tenantry_private.protected_above(target);
   has_rows    boolean;
+  statements  text[];
 begin
   insert into tenantry_private.known_relations (relation, namespace)
   select c.oid, c.relnamespace from pg_catalog.pg_class c where c.oid = target
       on conflict (relation) do update set namespace = excluded.namespace;
   if above is not null then
+    -- by a statement of its own birth
+    if exists (select from tenantry_private.watched_relations w where w.relation = target and w.xact = pg_current_xact_id() and w.born) then
+      return;
+    end if;
     if exists (select from pg_catalog.pg_policy p where p.polrelid = target and p.polpermissive) then
       perform tenantry_private.refuse(format('%s has a policy of its own, by which rows of %s would be open under its name', target, above::regclass),
         format('Run: %s', (select string_agg(format('drop policy %I on %s;', p.polname, target), ' ' order by p.polname) from pg_catalog.pg_policy p where p.polrelid = target and p.polpermissive)));
     end if;
+    if exists (select from tenantry_private.encrypted_columns e where e.relation = above) and not (select c.relispartition from pg_catalog.pg_class c where c.oid = target) then
+      perform tenantry_private.refuse(format('%s would hold secrets of %s in clear: no trigger seals what is written there', target, above::regclass),
+        'Partition the table instead; inheritance children have no part in its triggers.');
+    end if;
     update tenantry_private.known_relations k set closed = false where k.relation = target and k.closed;
+    -- Triggers as for the table itself, which only partitions have by themselves.
+    statements := array(
+      select s from tenantry_private.closing_statements(target, true) s
+      union all
+      select p.statement from tenantry_private.plan_reach(tenantry_private.declared(above)) p
+       where p.statement like 'create or replace trigger %' and strpos(p.statement, format(' on %s for each row ', target)) > 0);
     -- Only while there is something to do: what is watched may be changed.
-    if exists (select from tenantry_private.closing_statements(target, true)) then
-      insert into tenantry_private.watched_relations (relation, xact, born) values (above, pg_current_xact_id(), true)
+    if statements <> '{}' then
+      insert into tenantry_private.watched_relations (relation, xact, born) values (above, pg_current_xact_id(), true), (target, pg_current_xact_id(), true)
           on conflict do nothing;
-      return query select * from tenantry_private.closing_statements(target, true);
+      return query select unnest(statements);
     end if;
     return;
   end if;

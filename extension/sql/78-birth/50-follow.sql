@@ -38,7 +38,7 @@ begin
   end if;
   for item in
     select distinct on (d.classid, d.objid) d.classid, d.objid, d.command_tag, lower(d.object_type) as object_type,
-           c.relkind, c.relpersistence, c.relnamespace, t.class, c.oid is not null and tenantry_private.is_guarded(c.oid) as guarded
+           c.relkind, c.relpersistence, c.relispartition, c.relnamespace, t.class, c.oid is not null and tenantry_private.is_guarded(c.oid) as guarded
       from pg_event_trigger_ddl_commands() d
       left join pg_catalog.pg_class c on d.classid = 'pg_catalog.pg_class'::regclass and c.oid = d.objid
       left join tenantry_private.tables t on t.relation = c.oid
@@ -59,6 +59,11 @@ begin
     elsif item.relkind = 'v' then
       perform tenantry_private.judge_view(item.objid);
     elsif item.relkind in ('r', 'p', 'f', 'm') and item.relpersistence <> 't' then
+      if item.relkind in ('r', 'f') and not item.relispartition
+         and exists (select from pg_catalog.pg_inherits i where i.inhrelid = item.objid and tenantry_private.is_followed_table(i.inhparent)) then
+        perform tenantry_private.refuse(format('%s must not inherit from a table that says who there is, or who is a member of what: what becomes of its rows is not followed', item.objid::regclass),
+          'Partition the table instead.');
+      end if;
       if item.guarded then
         return query select * from tenantry_private.bear_parts(item.objid);
         if not tenantry_private.watch(item.objid) then

@@ -101,8 +101,8 @@ export function helperGuards(at: RoomTown): Record<string, readonly Guard[]> {
       ),
       weakening(
         'whether triggers are off',
-        /and t\.tgenabled in \('D', 'R'\)/,
-        'and false',
+        /lost := tenantry_private\.triggers_off\(target\);/,
+        '',
         'alter table town.posts disable trigger tenantry_owner_kept',
       ),
       weakening(
@@ -124,6 +124,34 @@ export function helperGuards(at: RoomTown): Record<string, readonly Guard[]> {
         /perform tenantry_private\.note_weakening\(item\.polrelid, format\('policy %I is tenantry''s', item\.polname\)\);/,
         'null;',
         'alter policy tenantry_select on town.notes using (true)',
+      ),
+      weakening(
+        'floors that are renamed',
+        /elsif altered and/,
+        'elsif false and',
+        'alter policy tenantry_select_floor on town.notes rename to mine',
+      ),
+      weakening(
+        'policies of a partition',
+        /if item\.polpermissive and/,
+        'if false and',
+        'create policy mine on town.events_low using (true)',
+      ),
+    ],
+    'tenantry_private.judge_trigger(oid)': [
+      weakening(
+        'triggers of tenantry that are renamed',
+        /perform tenantry_private\.refuse_weakening\(/,
+        'perform concat(',
+        'alter trigger tenantry_owner_kept on town.posts rename to mine',
+      ),
+    ],
+    'tenantry_private.judge_rule(oid)': [
+      weakening(
+        'rules that work as their owner',
+        /perform tenantry_private\.note_weakening\(/,
+        'perform concat(',
+        'create rule mine as on update to town.posts do also select * from town.posts',
       ),
     ],
     'tenantry_private.judge_grants()': [
@@ -177,7 +205,7 @@ export function helperGuards(at: RoomTown): Record<string, readonly Guard[]> {
       },
       {
         what: 'closing what is below a protected table',
-        from: /return query select \* from tenantry_private\.closing_statements\(target, true\);/,
+        from: /return query select unnest\(statements\);/,
         to: '',
         by: 'outsider',
         first: [

@@ -131,6 +131,7 @@ export const designed = {
   'write, re-own, delete or upsert into a foreign owner': [
     'inserting a row for a foreign owner',
     'giving a row to somebody else, or taking one',
+    'a row of an inheritance child taken over by whoever may change it',
     'deleting a foreign row',
     'an upsert that lands on a foreign row',
     'a row that is locked for a foreign owner',

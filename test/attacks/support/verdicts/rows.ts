@@ -37,6 +37,10 @@ export const rows = {
   ),
   'inserting a row for a foreign owner': closed(login, 'WITH CHECK'),
   'giving a row to somebody else, or taking one': closed(login, 'USING and WITH CHECK'),
+  'a row of an inheritance child taken over by whoever may change it': closed(
+    'whoever was given something',
+    'inheritance children have the triggers of the table',
+  ),
   'deleting a foreign row': closed(login, 'USING'),
   'an upsert that lands on a foreign row': closed(login, 'USING, checked on the row it lands on'),
   'MERGE into foreign rows': closed(login, 'USING and WITH CHECK'),
