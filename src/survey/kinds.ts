@@ -213,7 +213,10 @@ function ownerAmong(table: RelationInfo, kinds: readonly Kind[]) {
 
 /** Whether a table is called like one of tenants or people, whom nobody shares. */
 export const soundsLikeTenants = (table: RelationInfo): boolean =>
-  tenantWords.has(lastWord(table)) || actorWords.has(lastWord(table))
+  isTenant(table) || actorWords.has(lastWord(table))
+
+/** Whether a table is called after what people are members of, rather than after people. */
+export const isTenant = (table: RelationInfo): boolean => tenantWords.has(lastWord(table))
 
 const lastWord = (table: RelationInfo): string => words(singular(table.name)).at(-1) ?? ''
 

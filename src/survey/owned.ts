@@ -3,7 +3,8 @@ import type { RelationInfo } from '../../codegen/snapshot.js'
 import type { Decision } from './decision.js'
 import { hasNulls } from './facts.js'
 import type { Alternative, Kind } from './model.js'
-import { path } from './names.js'
+import { isTenant } from './kinds.js'
+import { path, snake, withArticle } from './names.js'
 import {
   isManyToMany,
   ownerColumns,
@@ -14,7 +15,12 @@ import {
   type ParentPath,
 } from './owners.js'
 import type { Schema } from './schema.js'
-import { protectByColumn, protectByParent, fillFromParent } from './statements.js'
+import {
+  fillFromParent,
+  protectByColumn,
+  protectByParent,
+  registerMembership,
+} from './statements.js'
 
 /** Decides a table from which a column or a foreign key leads to an owner. */
 export async function decideOwned(
@@ -46,16 +52,17 @@ async function byColumn(
   const statement = protectByColumn(table, chosen)
   const others = columns.filter((each) => each !== chosen)
   const nulls = chosen.nullable ? await hasNulls(client, table, [chosen.column]) : 'none'
-  if (nulls === 'some') return unowned(table, chosen, parents, decided)
+  const otherwise: Alternative[] = others.map((each) => ({
+    statements: [protectByColumn(table, each)],
+    reason: each.reason,
+  }))
+  if (nulls === 'some') return unowned(table, chosen, parents, decided, otherwise)
   return {
     table,
     class: 'owned',
     reason: chosen.reason,
     statements: [statement],
-    alternatives: others.map((each) => ({
-      statements: [protectByColumn(table, each)],
-      reason: each.reason,
-    })),
+    alternatives: [...membership(table, columns), ...otherwise],
     notes: [
       ...(chosen.nullable && nulls === 'none'
         ? [`${chosen.column} may be NULL today, though no row has none: it becomes NOT NULL`]
@@ -76,6 +83,7 @@ function unowned(
   chosen: OwnerColumn,
   parents: readonly ParentPath[],
   decided: ReadonlyMap<string, OwnedTable>,
+  otherwise: readonly Alternative[],
 ): Decision {
   const statement = protectByColumn(table, chosen)
   return {
@@ -87,17 +95,45 @@ function unowned(
       ...parents.flatMap((parent): Alternative[] => {
         if (parent.key.columns.includes(chosen.column)) return []
         const owned = decided.get(path(parent.parent))
-        const fill = owned?.ownerColumn && fillFromParent(table, chosen, parent, owned.ownerColumn)
+        if (owned?.kind !== chosen.kind) return []
+        const fill = owned.ownerColumn && fillFromParent(table, chosen, parent, owned.ownerColumn)
         return fill
           ? [{ statements: [fill, statement], reason: `take it from ${parent.parent.name}` }]
           : []
       }),
       { statements: [statement], reason: 'once every row has an owner' },
+      ...otherwise,
     ],
     notes: [],
     owned: { ownerColumn: chosen.column, kind: chosen.kind },
   }
 }
+
+/** A table with one row for each person in each tenant says who is a member of what. */
+function membership(table: RelationInfo, columns: readonly OwnerColumn[]): Alternative[] {
+  const keys = [table.primaryKey, ...table.uniques].map((key) => key?.columns ?? [])
+  const [one, other] = columns.filter((each) =>
+    keys.some((key) => key.length === 2 && key.includes(each.column)),
+  )
+  if (!one || !other || !keys.some((key) => isPair(key, one, other))) return []
+  const [container, member] = isTenant(one.kind.table) ? [one, other] : [other, one]
+  if (!isTenant(container.kind.table) || isTenant(member.kind.table)) return []
+  return [
+    {
+      statements: [
+        registerMembership(table, member, container, roleColumn(table)),
+        protectByColumn(table, container),
+      ],
+      reason: `its rows make ${withArticle(member.kind.kind)} a member of ${withArticle(container.kind.kind)}, and able to work for it (both statements; say in roles what members may do)`,
+    },
+  ]
+}
+
+const isPair = (key: readonly string[], one: OwnerColumn, other: OwnerColumn): boolean =>
+  key.length === 2 && key.includes(one.column) && key.includes(other.column)
+
+const roleColumn = (table: RelationInfo): string | null =>
+  table.columns.find((column) => /(^|_)role$/.test(snake(column.name)))?.name ?? null
 
 function ambiguous(table: RelationInfo, columns: readonly OwnerColumn[]): Decision {
   return {

@@ -132,22 +132,25 @@ function sameType(a: string | null, b: string | null): boolean {
   )
 }
 
+const byTheWay =
+  /^(created|updated|deleted|changed|modified|approved|invited|added|assigned|granted)_by/
+
 /**
- * The one to propose where several columns name an owner: of the kind that most tables belong to, and
- * of several of that kind the one that is called after it.
+ * The one to propose where several columns name an owner: none that only says who did something to the
+ * row, then of the kind that most tables belong to, and of several of that kind the one that is called
+ * after it.
  */
 export function preferredOwner(
   columns: readonly OwnerColumn[],
   kinds: readonly Kind[],
 ): OwnerColumn | null {
-  const first = kinds.find((kind) => columns.some((each) => each.kind === kind))
-  const ofFirst = columns.filter((each) => each.kind === first)
+  const telling = columns.filter((each) => !byTheWay.test(snake(each.column)))
+  const among = telling.length > 0 ? telling : columns
+  const first = kinds.find((kind) => among.some((each) => each.kind === kind))
+  const ofFirst = among.filter((each) => each.kind === first)
   if (ofFirst.length <= 1) return ofFirst[0] ?? null
   return ofFirst.find((each) => ownerNames(each.kind).includes(snake(each.column))) ?? null
 }
-
-const byTheWay =
-  /^(created|updated|deleted|changed|modified|approved|invited|added|assigned|granted)_by/
 
 /** Foreign keys to tables whose rows have owners, the most telling one first. */
 export function parentPaths(

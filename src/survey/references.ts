@@ -2,7 +2,7 @@ import type { ClientBase } from 'pg'
 import type { ForeignKeyInfo, RelationInfo } from '../../codegen/snapshot.js'
 import type { Decision } from './decision.js'
 import { anyRow } from './facts.js'
-import { identifier, path, qualified, withArticle } from './names.js'
+import { identifier, literal, nameArray, path, qualified, withArticle } from './names.js'
 import type { OwnedTable } from './owners.js'
 import type { Schema } from './schema.js'
 import { withUnchecked } from './statements.js'
@@ -67,8 +67,11 @@ async function withReferences(
   }
   if (unchecked.length === 0) return { ...decision, notes: [...decision.notes, ...notes] }
   const columns = [...new Set(unchecked)]
+  const owner = own.ownerColumn === null ? (own.parent?.key.columns ?? []) : [own.ownerColumn]
   const change = (statement: string) =>
-    statement.startsWith('select tenantry.protect(') ? withUnchecked(statement, columns) : statement
+    statement.startsWith('select tenantry.protect(')
+      ? withUnchecked(statement, uncheckedBy(statement, table, columns, owner))
+      : statement
   return {
     ...decision,
     statements: decision.statements.map(change),
@@ -78,6 +81,25 @@ async function withReferences(
     })),
     notes: [...decision.notes, ...notes],
   }
+}
+
+/** What says whose a row is stays checked. Where that is another column than proposed, they change places. */
+function uncheckedBy(
+  statement: string,
+  table: RelationInfo,
+  columns: readonly string[],
+  owner: readonly string[],
+): readonly string[] {
+  const named = [
+    ...columns.filter((each) => statement.includes(` owner_column => ${literal(each)},`)),
+    ...table.foreignKeys
+      .filter((key) => statement.includes(` owner_from => ${nameArray(key.columns)}`))
+      .flatMap((key) => key.columns),
+  ]
+  const rest = columns.filter((each) => !named.includes(each))
+  return rest.length === columns.length
+    ? columns
+    : [...rest, ...owner.filter((each) => !named.includes(each))]
 }
 
 /** The owner column itself, a key with the owner in it, and the key to the parent cannot cross owners. */

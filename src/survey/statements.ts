@@ -22,8 +22,26 @@ export function protectByParent(table: RelationRef, parent: ParentPath): string 
   return `select tenantry.protect(${target(table)}, owner_from => ${nameArray(parent.key.columns)});`
 }
 
+/** Every role reads until somebody says what it may. */
+export function registerMembership(
+  table: RelationRef,
+  member: Pick<OwnerColumn, 'column' | 'kind'>,
+  container: Pick<OwnerColumn, 'column' | 'kind'>,
+  role: string | null,
+): string {
+  const roles =
+    role === null
+      ? `roles => '["select"]'`
+      : `role_column => ${literal(role)}, roles => '{"*": ["select"]}'`
+  return (
+    `select tenantry.register_membership(${target(table)}, member_column => ${literal(member.column)}, member_kind => ${literal(member.kind.kind)}, ` +
+    `container_column => ${literal(container.column)}, container_kind => ${literal(container.kind.kind)}, ${roles});`
+  )
+}
+
 /** Adds the columns that may point at rows of others to a `protect` statement. */
 export function withUnchecked(statement: string, columns: readonly string[]): string {
+  if (columns.length === 0) return statement
   return statement.replace(/\);$/, `, unchecked_references => ${nameArray(columns)});`)
 }
 

@@ -123,4 +123,82 @@ describe('owners', () => {
     const { check } = await applied(surveyed)
     expect(check).toBe('Nothing stands open.\n')
   })
+
+  it('does not take who made a row for its owner, nor an owner of another kind', async () => {
+    const { found } = (surveyed = await surveyOf(b2b))
+    const projects = proposalFor(found, 'projects')
+    expect(projects.statements).toEqual([
+      `select tenantry.protect('public.projects', owner_column => 'org_id', owner_kind => 'org', unchecked_references => '{created_by}');`,
+    ])
+    expect(projects.alternatives.map((each) => each.statements)).toEqual([
+      [
+        `select tenantry.protect('public.projects', owner_column => 'created_by', owner_kind => 'user', unchecked_references => '{org_id}');`,
+      ],
+    ])
+    const files = proposalFor(found, 'files')
+    expect(files.class).toBe('undecided')
+    expect(files.alternatives.map((each) => each.reason)).toEqual([
+      'once every row has an owner',
+      'org_id references orgs',
+    ])
+  })
+
+  it('leaves the other side of a tie unchecked, whichever side owns it', async () => {
+    const { found } = (surveyed = await surveyOf(b2b))
+    const ties = proposalFor(found, 'note_tags')
+    expect(ties.statements).toEqual([
+      `select tenantry.protect('public.note_tags', owner_from => '{note_id}', unchecked_references => '{tag_id}');`,
+    ])
+    expect(ties.alternatives[0]?.statements).toEqual([
+      `select tenantry.protect('public.note_tags', owner_from => '{tag_id}', unchecked_references => '{note_id}');`,
+    ])
+  })
+
+  it('offers that the people of a tenant work for it, and it holds', async () => {
+    const { found } = (surveyed = await surveyOf(b2b))
+    const members = proposalFor(found, 'org_members')
+    const [asMembers] = members.alternatives
+    expect(asMembers?.reason).toContain('make a user a member of an org')
+    expect(asMembers?.statements).toEqual([
+      `select tenantry.register_membership('public.org_members', member_column => 'user_id', member_kind => 'user', container_column => 'org_id', container_kind => 'org', role_column => 'role', roles => '{"*": ["select"]}');`,
+      `select tenantry.protect('public.org_members', owner_column => 'org_id', owner_kind => 'org', unchecked_references => '{user_id}');`,
+    ])
+    const chosen = {
+      ...found,
+      proposals: found.proposals
+        .filter((each) => each.table.name !== 'files')
+        .map((each) =>
+          each === members ? { ...each, statements: asMembers?.statements ?? [] } : each,
+        ),
+    }
+    const { out } = await applied({ db: surveyed.db, found: chosen })
+    expect(out).toContain('0 refused')
+    const env = { TENANTRY_SECRET: 'a secret of this test, which is long enough' }
+    await cli(['keys', 'register'], { url: surveyed.db.url(), env })
+    const login = await surveyed.db.role('app', { allow: 'user' })
+    const projectsOf = (...who: string[]) =>
+      cli(['sql', ...who, 'select name from projects'], { url: login.url, env })
+    expect((await projectsOf('--as', 'user:u1', '--for', 'org:1')).out).toMatch(/of 1[^]*\(1 row\)/)
+    expect((await projectsOf('--as', 'user:u1', '--for', 'org:2')).err).toContain('TN004')
+  })
 })
+
+/** People with text ids, organisations, and rows that name both. */
+const b2b = `
+  create table users       (id text primary key, email text);
+  create table orgs        (id bigint primary key, name text);
+  create table org_members (org_id bigint not null references orgs, user_id text not null references users,
+                            role text not null, primary key (org_id, user_id));
+  create table projects    (id serial primary key, org_id bigint not null references orgs, name text,
+                            created_by text references users);
+  create table files       (id bigint primary key, org_id bigint references orgs, user_id text references users);
+  create table notes       (id bigint primary key, user_id text not null references users);
+  create table keys        (id bigint primary key, user_id text not null references users);
+  create table tags        (id bigint primary key, org_id bigint not null references orgs);
+  create table note_tags   (note_id bigint references notes on delete cascade, tag_id bigint references tags,
+                            primary key (note_id, tag_id));
+  insert into users values ('u1', 'a'), ('u2', 'b');
+  insert into orgs values (1, 'one'), (2, 'two');
+  insert into org_members values (1, 'u1', 'viewer'), (2, 'u2', 'owner');
+  insert into projects (org_id, name) values (1, 'of 1'), (2, 'of 2');
+  insert into files values (1, 1, null);`
