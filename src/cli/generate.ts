@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { Command } from 'commander'
 import type { ClientBase } from 'pg'
 import type { GenerateOptions } from '../../codegen/generate.js'
@@ -62,8 +63,9 @@ async function check(io: Io, client: ClientBase, options: Options): Promise<void
   const drift = await checkFile(fileOf(options), await generate(client, generateOptions(options)))
   if (drift.stale) {
     io.out(drift.diff)
-    throw new CliError('STALE', `${fileOf(options)} is out of date.`, {
-      hint: 'Run tenantry generate.',
+    const state = existsSync(fileOf(options)) ? 'is out of date' : 'is not there'
+    throw new CliError('STALE', `${fileOf(options)} ${state}.`, {
+      hint: 'Run the same command without --check, and keep the file in git.',
     })
   }
   io.err(`${fileOf(options)} is up to date.\n`)

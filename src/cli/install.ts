@@ -1,6 +1,7 @@
 import { Command, Option } from 'commander'
 import { Listr } from 'listr2'
 import type pg from 'pg'
+import { isServerError } from '../errors.js'
 import { connectionHelp, withConnection } from './connect.js'
 import { CliError } from './errors.js'
 import { installedVersion } from './installed.js'
@@ -55,16 +56,27 @@ async function install(io: Io, client: pg.Client, options: InstallOptions): Prom
     return
   }
   const extension = options.extension ?? (!options.plain && (await offered(client)))
-  await withProgress(io, extension ? 'create extension tenantry' : 'install.sql', async () => {
-    await client.query(extension ? 'create extension tenantry cascade' : packageFile('install.sql'))
-    await client.query('select tenantry.initialise()')
-  })
+  try {
+    await withProgress(io, extension ? 'create extension tenantry' : 'install.sql', async () => {
+      await client.query(
+        extension ? 'create extension tenantry cascade' : packageFile('install.sql'),
+      )
+      await client.query('select tenantry.initialise()')
+    })
+  } catch (error) {
+    // PostgreSQL says what was denied first, and not what it takes in all.
+    if (isServerError(error) && error.code === '42501') error.hint = whoInstalls
+    throw error
+  }
   const version = await installedVersion(client)
   io.out(
     `tenantry ${version ?? ''} is installed ${extension ? 'as an extension' : 'by script'}.\n` +
       'Next: tenantry keys register, then tenantry survey > tenantry.sql\n',
   )
 }
+
+const whoInstalls =
+  'Log in as a superuser, or as a role that owns the database and may create roles: tenantry install --url postgres://…'
 
 async function offered(client: pg.Client): Promise<boolean> {
   const { rowCount } = await client.query(

@@ -1,4 +1,7 @@
+import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import {
   acceptServer,
@@ -6,6 +9,7 @@ import {
   type TestDatabase,
   type TestRole,
 } from '../support/database.js'
+import { repositoryRoot } from '../support/repository.js'
 import { cli } from './cli.js'
 
 const secret = randomBytes(32).toString('base64url')
@@ -85,7 +89,7 @@ describe('tenantry install', () => {
       const nobody = await other.role('nobody')
       const { code, err } = await cli(['install'], { url: nobody.url })
       expect(code).toBe(1)
-      expect(err).toMatch(/^ERROR 42501: /)
+      expect(err).toMatch(/^ERROR 42501: [^]*HINT: .*superuser/)
     } finally {
       await other.drop()
     }
@@ -238,5 +242,22 @@ describe('usage', () => {
 
   it('knows its version', async () => {
     expect(await cli(['--version'])).toEqual({ code: 0, out: '0.1.0\n', err: '' })
+  })
+})
+
+describe('output that nobody reads to its end', () => {
+  it('ends the command quietly, as where head has seen enough', async () => {
+    const child = spawn(
+      process.execPath,
+      ['--import', 'tsx', join(repositoryRoot, 'src/cli/main.ts'), 'sql', '--url', url].concat(
+        'select generate_series(1, 2000)',
+      ),
+      { cwd: repositoryRoot, stdio: ['ignore', 'pipe', 'pipe'] },
+    )
+    let err = ''
+    child.stderr.on('data', (chunk: Buffer) => void (err += chunk.toString()))
+    child.stdout.destroy()
+    expect(await once(child, 'close')).toEqual([0, null])
+    expect(err).toBe('')
   })
 })
