@@ -262,6 +262,10 @@ declare
   ignored   integer;
 begin
   secret  := (select c from tenantry_private.encrypted_columns c where c.column_id = secret_column);
+  -- Whose table is worked on has code run by it (constraints, triggers), as tenantry_engine, which may call this, too.
+  if not exists (select from tenantry_private.engine_jobs j where j.relation = secret.relation and j.job = mode || ' ' || secret_column) then
+    perform tenantry_private.refuse('no job that does this is open', 'Values are converted by the procedures for encrypted columns: call tenantry.encrypt_existing(…), and the like.');
+  end if;
   quoted  := secret.data_type in ('json', 'jsonb');
   binary_ := secret.data_type = 'bytea';
   tag_key := (select t.secret from tenantry_private.tag_keys t);
@@ -432,13 +436,31 @@ as $$
 begin
   perform tenantry_private.require_admin('run batches');
   perform tenantry_private.require_declarable(target);
-  insert into tenantry_private.engine_jobs as j (relation, job, after, done)
-  values (target, working, place, more)
-      on conflict (relation, job) do update set after = coalesce(excluded.after, j.after), done = j.done + excluded.done;
+  update tenantry_private.engine_jobs j
+     set after = coalesce(place, j.after), done = j.done + more
+   where j.relation = target and j.job = working;
 end
 $$;
 
-comment on function tenantry_private.keep_job_place(regclass, text, text[], bigint) is 'Opens a job, or keeps how far it is.';
+comment on function tenantry_private.keep_job_place(regclass, text, text[], bigint) is 'Keeps how far a job is.';
+
+-- Not for tenantry_engine, as which code of a table's owner runs.
+create function tenantry_private.record_job(target regclass, working text)
+returns void
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
+as $$
+begin
+  perform tenantry_private.require_admin('run batches');
+  perform tenantry_private.require_declarable(target);
+  insert into tenantry_private.engine_jobs (relation, job) values (target, working) on conflict do nothing;
+end
+$$;
+
+comment on function tenantry_private.record_job(regclass, text) is 'Notes that a job is open, if it is not open already.';
 
 create function tenantry_private.note_unopened(secret_column uuid, owner text, key_number integer, example text)
 returns void

@@ -38,7 +38,7 @@ begin
       format('They would run as tenantry_engine and take this for changes of the rows. Run: alter table %s disable trigger user; and afterwards: alter table %1$s enable trigger user; select * from tenantry.sync();', target));
   end if;
   perform tenantry_private.lock_patiently(target, target);
-  perform tenantry_private.keep_job_place(target, working, null, 0);
+  perform tenantry_private.record_job(target, working);
   if not has_schema_privilege('tenantry_engine', schema, 'usage') then
     execute format('grant usage on schema %I to tenantry_engine', schema);
   end if;
@@ -326,7 +326,7 @@ begin
   for settled in select * from tenantry_private.settle_table(target, 0, false) loop
     null;
   end loop;
-  perform tenantry_private.keep_job_place(target, 'scrub ' || secret_column, null, 0);
+  perform tenantry_private.record_job(target, 'scrub ' || secret_column);
 end
 $$;
 

@@ -228,6 +228,7 @@ export const designed = {
     'a ring of keys used later, elsewhere, or by somebody else',
     'the key share read back, copied or set by hand',
     'keys read by whoever reads everything',
+    'what others have sealed opened by code of a table’s owner',
     'keys shown by debugging settings',
     'keys and secrets told by debugging settings and errors',
     'reading the keys and the registry',

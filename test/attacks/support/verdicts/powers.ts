@@ -56,6 +56,10 @@ export const powers = {
     'the owner of a table',
     'values of keys are read by their types’ own output, not by casts',
   ),
+  'what others have sealed opened by code of a table’s owner': closed(
+    'the owner of a table, while secrets are sealed anew',
+    'values become what the open job of their own column makes of them, and nothing else',
+  ),
   'a view, or somebody else’s table, declared as a kind by an admin': closed(
     'an admin without superuser',
     'a kind is a table that the admin owns',
