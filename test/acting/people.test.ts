@@ -137,6 +137,17 @@ describe('who()', () => {
       ['room_id', bob, ['select', 'insert', 'update']],
     ])
   })
+
+  it('tells a superuser, who works as nobody, and no login of the application', async () => {
+    const row = ['memories', await idOf('a in 1')]
+    const query =
+      'select distinct entity from tenantry.who($1, $2) where entity is not null order by 1'
+    const all = await on.rows([alice], query, row)
+    expect(all).toHaveLength(4)
+    const toAdmin = await on.db.admin.query<{ entity: string }>(query, row)
+    expect(toAdmin.rows.map(({ entity }) => [entity])).toEqual(all.map((each) => [each].flat()))
+    expect((await on.app.pool().query(query, row)).rows).toEqual([])
+  })
 })
 
 describe('across tenants', () => {

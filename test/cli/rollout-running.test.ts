@@ -200,7 +200,9 @@ it('is stopped by Ctrl-C on the server, tells a second runner who is at it, and 
   expect(second.code).toBe(1)
   expect(second.err).toMatch(/ERROR 55P03: somebody else is at this already: process \d+/)
   expect(second.err).toContain(`process ${String(runner!.pid)} (`)
-  expect(second.err).toMatch(/HINT: Wait for it, or end it/)
+  expect(second.err).toContain(
+    `HINT: Wait for it, or end it: select pg_cancel_backend(${String(runner!.pid)});`,
+  )
 
   first.child.kill('SIGINT')
   expect(await first.code).toBe(130)

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { expectRefusal } from './support/refusal.js'
+import { expectRefusal, refusal } from './support/refusal.js'
 import { claims, entered, notesDatabase, token, type Notes } from './support/notes.js'
 
 interface Who {
@@ -206,6 +206,11 @@ describe('a context', () => {
       await expectRefusal(whoami(stranger, 'user:1'), 'TN009')
     }
     await expectRefusal(whoami('user:1', 'agent:99', 'bot:1'), 'TN009')
+    // Not before some rows are public.
+    const nobody = await expectRefusal(whoami('anonymous:anonymous'), 'TN009')
+    expect(nobody.hint).toContain('public_when')
+    const unwritten = refusal(notes.db.admin.query(`select '42'::tenantry.entity`))
+    expect((await unwritten).message).toContain('written kind:id, such as user:42')
     const { admin } = notes.db
     await admin.query(
       `insert into app.users values (5, 'five'); insert into app.agents values (50, 5)`,

@@ -201,6 +201,7 @@ describe('what is not guessed', () => {
       sources: { resolved: 3 },
     })
     for (const [call, what] of [
+      [`rollout_resolve('${name}', '${anna}', '99', '1')`, /a row of .* is named by id$/],
       [`rollout_resolve('${name}', '${anna}', '99')`, /no row \{99\} of .* is in quarantine/],
       [
         `rollout_resolve('${name}', 'user:00000000-0000-4000-8000-00000000dead', '5')`,

@@ -1,8 +1,9 @@
 -- An entity is anything that owns rows or acts, written kind:id everywhere. The kind is never guessed: with bigint
 -- keys user 1 and org 1 always coexist, and elizaOS gives an agent, its room and its world one uuid.
+-- What violates it is told the name of the constraint, and nothing else.
 -- Lengths are counted beside the pattern: {1,200} in it would make each comparison a hundred times slower.
 create domain tenantry.entity as text
-  constraint entity_is_kind_and_id check (
+  constraint "an entity is written kind:id, such as user:42" check (
     value ~ '^[a-z][a-z0-9_]*:[^\x01-\x1f\x7f]+$'
     and strpos(value, ':') <= 64
     and length(value) - strpos(value, ':') <= 200);

@@ -13,7 +13,11 @@ begin
       perform tenantry_private.refuse_credential('its claims sub and act.sub must be entities, written kind:id');
     end if;
     raise exception 'there is no entity %', entity
-      using errcode = 'TN009', hint = 'Entities come from the tables given to tenantry.register_kind(), or from tenantry.register_entity().';
+      using errcode = 'TN009',
+            hint = case
+                     when entity = 'anonymous:anonymous' then 'There is one where rows are public: select * from tenantry.protect(''<table>'', public_when => ''…'');'
+                     else 'Entities come from the tables given to tenantry.register_kind(), or from tenantry.register_entity().'
+                   end;
   end if;
 end
 $$;

@@ -111,7 +111,7 @@ end
 $$;
 
 comment on function tenantry.grant_across(name, regclass, text, text) is
-  'Lets a role of its own, such as a billing job, read or write a protected table across all owners. command: select, insert, update, delete or all. reason: for the audit and check(''info''). Secrets stay sealed. Returns the statements carried out. Errors: 22023, 42501, TN011.';
+  'Lets a role of its own, such as a billing job, read or write a protected table across all owners. command: select, insert, update, delete or all; a second call for the table changes it. reason: for the audit and check(''info''), 8 characters at least. Secrets stay sealed. Returns the statements carried out. Errors: 22023, 42501, TN011.';
 
 create function tenantry.revoke_across(role_name name, target regclass)
 returns table (step integer, statement text, lock text)

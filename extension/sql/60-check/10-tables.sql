@@ -391,7 +391,7 @@ begin
      order by 1, 3
   loop
     severity := 'warning'; code := 'reference_across_kinds'; object := item.relation;
-    problem := format('its rows belong to a %s, those of %s to a %s, so nobody sees both and %I can never be satisfied',
+    problem := format('its rows belong to kind %s, those of %s to kind %s, so nobody sees both and %I can never be satisfied',
                  item.owner_kind, item.parent, item.parent_kind, item.conname);
     fix := format('select * from tenantry.protect(%L, unchecked_references => %L);', item.relation,
              (select array_agg(distinct c order by c) from unnest(item.unchecked_references || item.columns) as c));

@@ -91,14 +91,15 @@ language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  holder text;
+  holder  text;
+  process integer;
 begin
   -- Not a second time where an earlier call of this session failed to let it go: it would have to be let go twice.
   if tenantry_private.holds_job(target, working) or pg_try_advisory_lock(hashtext('tenantry ' || target || working)::bigint) then
     return;
   end if;
-  select format('process %s (%s, since %s)', a.pid, a.usename, to_char(a.backend_start, 'YYYY-MM-DD HH24:MI'))
-    into holder
+  select format('process %s (%s, since %s)', a.pid, a.usename, to_char(a.backend_start, 'YYYY-MM-DD HH24:MI')), a.pid
+    into holder, process
     from pg_catalog.pg_locks l
     join pg_catalog.pg_stat_activity a on a.pid = l.pid
    where l.locktype = 'advisory' and l.granted and l.objsubid = 1
@@ -106,7 +107,7 @@ begin
      and (l.classid::bigint << 32 | l.objid::bigint) = hashtext('tenantry ' || target || working)::bigint
    limit 1;
   raise exception 'somebody else is at this already: %', coalesce(holder, 'another session')
-    using errcode = '55P03', hint = 'Wait for it, or end it: select pg_cancel_backend(<process>); it can be resumed.';
+    using errcode = '55P03', hint = format('Wait for it, or end it: select pg_cancel_backend(%s); it can be resumed.', coalesce(process::text, '<process>'));
 end
 $$;
 

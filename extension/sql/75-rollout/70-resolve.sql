@@ -75,9 +75,13 @@ language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  rows bigint;
+  names constant text[] := (select case when k.columns = '{ctid}' then '{ctid, xmin}' else k.columns end from tenantry_private.rollout_key(target) k);
+  rows  bigint;
 begin
   rows := tenantry_private.resolve(target, owner, format('q.key = %L::text[]', key));
+  if rows = 0 and cardinality(key) <> cardinality(names) then
+    perform tenantry_private.refuse(format('a row of %s is named by %s', target, array_to_string(names, ', ')), format('Give %s value(s), in this order.', cardinality(names)));
+  end if;
   if rows = 0 then
     perform tenantry_private.refuse(format('no row %s of %s is in quarantine', key, target), format('List them: select * from tenantry.rollout_quarantine where relation = %L::regclass;', target));
   end if;

@@ -111,7 +111,8 @@ function tellError(error: Error, listener: Listener): void {
 /** Warnings are told of by the connection itself. */
 function tellNotices(client: pg.Client, listener: Listener): void {
   client.on('notice', ({ severity, message, hint }) => {
-    if (severity !== 'NOTICE') return
+    // What a statement takes away if it is there tells nobody anything when it is not.
+    if (severity !== 'NOTICE' || message?.endsWith(' does not exist, skipping')) return
     listener.tell({ event: 'notice', message: message ?? '', ...(hint ? { hint } : {}) })
   })
 }
