@@ -24,9 +24,10 @@ const blocksRunBy = (who: string): Block[] => blocks.filter((block) => block.run
 
 beforeAll(async () => {
   db = await testDatabase()
-  // README names these two; no other test of the cluster does.
-  await db.admin.query('drop role if exists app_runtime, alice')
+  // README names these three; no other test of the cluster does.
+  await db.admin.query('drop role if exists app_runtime, app_accounts, alice')
   await db.admin.query(`create role app_runtime login password 'documented'`)
+  await db.admin.query(`create role app_accounts login password 'documented'`)
   await db.admin.query(`create role alice login password 'documented'`)
   owner = await db.role('owner', { allow: 'admin' })
   await db.admin.query(`grant create on schema public to ${pg.escapeIdentifier(owner.name)}`)
@@ -37,7 +38,7 @@ afterAll(async () => {
   await db.drop()
   const admin = new pg.Client(db.server.url)
   await admin.connect()
-  await admin.query('drop role if exists app_runtime, alice')
+  await admin.query('drop role if exists app_runtime, app_accounts, alice')
   await admin.end()
   rmSync(folder, { recursive: true, force: true })
 })
@@ -58,6 +59,7 @@ test('a new application: declared, protected, nothing open', async () => {
   const results = (await db.admin.query(declare?.text ?? '')) as unknown as pg.QueryResult[]
   expect(results.at(-1)?.rows).toEqual([])
   await db.admin.query(bind?.text ?? '')
+  for (const block of blocksRunBy('accounts')) await db.admin.query(block.text)
 
   const key = deriveSigningKey(secret)
   await db.admin.query('select tenantry.register_issuer($1, $2)', [key.keyId, key.key])
@@ -81,19 +83,26 @@ test('the application: its own queries and accessors', async () => {
       ...blocksRunBy('app').map((block) => local(block.text)),
       'await db.end()',
       'await typed.end()',
-      'export { keyed, latest, project, projects }',
+      'await accounts.end()',
+      'export { found, hers, keyed, latest, made, project, projects }',
     ].join('\n'),
   )
   process.env.DATABASE_URL = withLogin(db.url(), 'app_runtime', 'documented')
+  process.env.ACCOUNTS_URL = withLogin(db.url(), 'app_accounts', 'documented')
   process.env.TENANTRY_SECRET = secret
 
   const app = (await import(join(folder, 'app.ts'))) as {
+    found: { id: string }[]
+    hers: { rows: unknown[] }
+    made: { id: string }[]
     keyed: { name: string; api_key: { reveal(): string } | null }
     latest: { title: string }[]
     project: { owner_id: string }
     projects: { rows: unknown[] }
   }
   expect(app.projects.rows).toEqual([])
+  expect(app.found).toEqual(app.made)
+  expect(app.hers.rows).toEqual([{ email: 'carol@example.org' }])
   expect(app.project.owner_id).toBe(alice)
   expect(app.keyed.api_key?.reveal()).toBe('sk-live-1234')
   expect(JSON.stringify(app.keyed)).toBe('{"name":"Website","api_key":"[secret]"}')
