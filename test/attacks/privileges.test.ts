@@ -2,7 +2,7 @@ import type pg from 'pg'
 import { afterAll, beforeAll, describe, expect } from 'vitest'
 import { unwatched } from '../extension/support/stage.js'
 import { attack, control } from './support/attack.js'
-import { type Town, alice, bob, ids, stateOf, town } from './support/town.js'
+import { type Town, alice, bob, enter, ids, stateOf, town } from './support/town.js'
 
 describe('privileges that row-level security does not bind', () => {
   let at: Town
@@ -164,6 +164,81 @@ describe('privileges that row-level security does not bind', () => {
       { severity: 'critical', code: 'table_undeclared', object: 'town.unwatched' },
     ])
     await at.db.admin.query('drop table town.unwatched')
+  })
+
+  attack('what the group holds dropped by one of its logins', async () => {
+    const drop = 'drop owned by tenantry_user'
+    await asAlice(async (client) => {
+      expect(await stateOf(client, drop)).toBe('42501')
+      expect(await ids(client)).toEqual(alice.notes)
+    })
+    expect(await ids(at.db.admin, 'select code from tenantry.check()')).toEqual([])
+    // The control: PostgreSQL itself has nothing against it.
+    await at.db.admin.query('alter event trigger tenantry_after_drop disable')
+    await asAlice(async (client) => control(await stateOf(client, drop)).toBe('00000'))
+    await at.db.admin.query('alter event trigger tenantry_after_drop enable always')
+  })
+
+  attack('the same where no event trigger looks on', async () => {
+    await at.db.admin.query('create policy open on town.notes using (true)')
+    await at.db.admin.query('alter event trigger tenantry_after_drop disable')
+    const client = await at.connect()
+    await client.query('drop owned by tenantry_user')
+    await at.db.admin.query('alter event trigger tenantry_after_drop enable always')
+    // Nobody sees anything of a table by tenantry's policies; by one that permits everything to everybody, all of it.
+    await asAlice(async (reader) => {
+      expect(await ids(reader, 'select id from town.comments')).toEqual([])
+      expect(await ids(reader)).toHaveLength(5)
+    })
+    expect(await ids(at.db.admin, 'select distinct code from tenantry.check()')).toEqual([
+      'policy_missing',
+    ])
+    await at.db.admin.query('drop policy open on town.notes; select * from tenantry.sync()')
+    await asAlice(async (reader) => expect(await ids(reader)).toEqual(alice.notes))
+    expect(await ids(at.db.admin, 'select code from tenantry.check()')).toEqual([])
+  })
+
+  attack('the audit held up by locks that everybody may take', async () => {
+    const attacker = await at.connect()
+    const key = `hashtext('tenantry audit')`
+    await attacker.query(`select pg_advisory_lock(${key})`)
+    await attacker.query('begin')
+    expect(
+      await stateOf(attacker, 'lock table tenantry_private.audit_entries in access share mode'),
+    ).toBe('42501')
+    await asAlice(async (client) => {
+      await client.query(`set local lock_timeout = '2s'`)
+      expect(await stateOf(client, `select tenantry.delegate('${bob.entity}')`)).toBe('00000')
+      // The control: such a lock does hold up whoever wants the same.
+      control(await stateOf(client, `select pg_advisory_xact_lock(${key})`)).toBe('55P03')
+    })
+    await attacker.query('rollback')
+    await attacker.query('select pg_advisory_unlock_all()')
+  })
+
+  attack('the audit held up by a transaction that is left open', async () => {
+    const attacker = await at.connect()
+    await attacker.query('begin')
+    await enter(attacker, at.credential(bob.entity))
+    await attacker.query(`select tenantry.delegate('${alice.entity}')`)
+    await asAlice(async (client) => {
+      await client.query(`set local lock_timeout = '200ms'`)
+      expect(await stateOf(client, `select tenantry.delegate('${bob.entity}')`)).toBe('55P03')
+    })
+    await attacker.query('rollback')
+  })
+
+  attack('a rollout or a rotation held up by a lock that everybody may take', async () => {
+    const attacker = await at.connect()
+    await attacker.query(
+      `select pg_advisory_lock(hashtext('tenantry ' || 'town.notes' || 'rollout')::bigint)`,
+    )
+    const { rows } = await attacker.query<{ pid: number }>('select pg_backend_pid() as pid')
+    const told = await at.db.admin
+      .query(`select tenantry_private.lock_job('town.notes', 'rollout')`)
+      .catch((error: Error) => error.message)
+    expect(told).toContain(`process ${rows[0]?.pid} (${at.app.name}`)
+    await attacker.query('select pg_advisory_unlock_all()')
   })
 
   attack('locking a table for everybody', () =>

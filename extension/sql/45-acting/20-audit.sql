@@ -60,8 +60,9 @@ declare
   last    record;
   entry   tenantry_private.audit_entries;
 begin
-  -- One after the other, so that each knows the hash before it.
-  perform pg_advisory_xact_lock(hashtext('tenantry audit'));
+  -- One after the other, so that each knows the hash before it. By a lock that nobody else may take, as an advisory one:
+  -- whoever held that would hold up even their own revocation.
+  lock table tenantry_private.audit_entries in share row exclusive mode;
   begin
     context := tenantry_private.open_context();
   exception

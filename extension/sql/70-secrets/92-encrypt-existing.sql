@@ -107,7 +107,7 @@ begin
      and (l.classid::bigint << 32 | l.objid::bigint) = hashtext('tenantry ' || target || working)::bigint
    limit 1;
   raise exception 'somebody else is at this already: %', coalesce(holder, 'another session')
-    using errcode = '55P03', hint = format('Wait for it, or end it: select pg_cancel_backend(%s); it can be resumed.', coalesce(process::text, '<process>'));
+    using errcode = '55P03', hint = format('Wait for it, or end it: select pg_cancel_backend(%1$s); or, where it only holds the lock, pg_terminate_backend(%1$s). It can be resumed.', coalesce(process::text, '<process>'));
 end
 $$;
 

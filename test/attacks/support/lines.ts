@@ -201,6 +201,8 @@ export const designed = {
     'a permissive policy of the application’s',
     'temporary tables given back',
     'changing the protection itself',
+    'what the group holds dropped by one of its logins',
+    'the same where no event trigger looks on',
   ],
   'application connected as owner or superuser': ['a login that is superuser, bypasses or owns'],
   'search_path and pg_temp shadowing of definer functions': [
@@ -256,6 +258,11 @@ export const designed = {
 
 /** What the design does not list: the powers of tenantry itself, and of those who look across tenants. */
 export const besides = {
+  'what is held up': [
+    'the audit held up by locks that everybody may take',
+    'the audit held up by a transaction that is left open',
+    'a rollout or a rotation held up by a lock that everybody may take',
+  ],
   'functions behind functions': [
     'calling the functions behind the functions',
     'the halves of functions that an admin may call',

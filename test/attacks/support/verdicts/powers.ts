@@ -35,6 +35,32 @@ export const powers = {
     'such a login',
     'allow() and enter() refuse it',
   ),
+  'what the group holds dropped by one of its logins': closed(
+    login,
+    'an event trigger refuses to drop policies of protected tables',
+  ),
+  'the same where no event trigger looks on': stated(
+    login,
+    'PostgreSQL lets members drop what their group holds: nobody sees anything then, unless a policy of the application’s own permits it',
+    'security.md',
+    'may drop the policies of tenantry_user by DROP OWNED',
+  ),
+  'the audit held up by locks that everybody may take': closed(
+    login,
+    'it goes by a lock on a table of tenantry’s own',
+  ),
+  'the audit held up by a transaction that is left open': stated(
+    login,
+    'each entry has the hash of the one before it, so the next one waits for its transaction',
+    'security.md',
+    'holds up whatever else is audited',
+  ),
+  'a rollout or a rotation held up by a lock that everybody may take': stated(
+    login,
+    'only an advisory lock outlasts the commits of its batches; the error names who holds it',
+    'security.md',
+    'may take the advisory locks by which',
+  ),
   'a permissive policy of the application’s': closed(
     'whoever owns the table',
     'each policy has a restrictive twin',
