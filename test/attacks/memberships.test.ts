@@ -131,7 +131,7 @@ describe('a login that may become somebody else', () => {
       expect(await ids(client, 'select id from town.all_notes')).toEqual([]),
     )
     await at.db.admin.query(
-      `drop view town.all_notes; select * from tenantry.manage_schema('town')`,
+      `drop view town.all_notes; select * from tenantry.manage_schema('town', migration_role => '')`,
     )
   })
 

@@ -209,6 +209,22 @@ describe('rules', () => {
     ).toMatch(/42501|23503/)
   })
 
+  test('of which several are for one name close the table, and say that', async () => {
+    await on.setUp.query(
+      `select tenantry.register_rule('app', 'x\\_mail', owner_from => '{order_id}')`,
+    )
+    const said: string[] = []
+    on.made.on('notice', ({ message }) => void said.push(message ?? ''))
+    await on.made.query('create table app.x_mail (id int primary key, receiver uuid)')
+    expect(said.join()).toContain(
+      'app.x_mail is closed to the application, because several rules are for its name',
+    )
+    expect(await on.state('app.x_mail')).toEqual(closed)
+    await on.setUp.query(
+      `drop table app.x_mail; select tenantry.unregister_rule('app', 'x\\_mail')`,
+    )
+  })
+
   test('that cannot be carried out stop the statement with the reason', async () => {
     const refused = await refusal(on.made.query('create table app.no_mail (id int primary key)'))
     expect(refused).toMatchObject({

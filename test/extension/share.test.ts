@@ -178,6 +178,25 @@ describe('tables that are not isolated, and who sees them all', () => {
       `select polrelid::regclass::text as t from pg_policy where polname = 'tenantry_migration' order by 1`,
     )
     expect(rows).toEqual([{ t: 'later' }, { t: 'notes' }])
+    // What a call does not name stays as it was told before; an empty name takes back.
+    const told = async (call: string) => {
+      await on.db.admin.query(`select tenantry.manage_schema('public'${call})`)
+      const { rows: schemas } = await on.db.admin.query<Record<string, unknown>>(
+        `select migration_role, owner_column, owner_kind from tenantry.schemas where schema_name = 'public'`,
+      )
+      return Object.values(schemas[0] ?? {})
+    }
+    const { name } = migration
+    const column = [`owner_id`, 'user']
+    expect(await told(`, owner_column => 'owner_id', owner_kind => 'user'`)).toEqual([
+      name,
+      ...column,
+    ])
+    expect(await told('')).toEqual([name, ...column])
+    expect(await told(`, owner_column => ''`)).toEqual([name, null, null])
+    expect(await told(`, owner_column => 'owner_id', owner_kind => 'user'`)).toContain('user')
+    expect(await told(`, migration_role => ''`)).toEqual([null, ...column])
+    expect(await told(`, '${name}', ''`)).toEqual([name, null, null])
     await on.setUp.query(`select tenantry.unprotect('later'); drop table later`)
     await on.db.admin.query(
       `select tenantry.unmanage_schema('public'); revoke all on notes from ${quoted(migration.name)}; revoke usage on schema public from ${quoted(migration.name)}`,

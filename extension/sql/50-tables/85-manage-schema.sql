@@ -8,12 +8,20 @@ set debug_print_plan = off
 as $$
 begin
   perform tenantry_private.require_admin('manage schemas');
+  -- What a call does not name stays, but not what was told of another schema that had the name.
+  if managed then
+    select coalesce(record_schema.migration_role, s.migration_role), coalesce(record_schema.owner_column, s.owner_column), coalesce(record_schema.owner_kind, s.owner_kind)
+      into record_schema.migration_role, record_schema.owner_column, record_schema.owner_kind
+      from (select 1) as one
+      left join tenantry_private.schemas s on s.schema_name = target and s.namespace = to_regnamespace(quote_ident(target));
+  end if;
   if not managed or not exists (select from tenantry_private.schemas s where s.schema_name = target) then
     perform tenantry_private.know_schema(target, managed);
   end if;
   if managed then
     insert into tenantry_private.schemas as s (schema_name, migration_role, owner_column, owner_kind, namespace)
-    values (target, record_schema.migration_role, record_schema.owner_column, record_schema.owner_kind, to_regnamespace(quote_ident(target)))
+    values (target, nullif(record_schema.migration_role, ''), nullif(record_schema.owner_column, ''), nullif(record_schema.owner_kind, ''),
+            to_regnamespace(quote_ident(target)))
         on conflict (schema_name) do update
        set migration_role = excluded.migration_role, owner_column = excluded.owner_column, owner_kind = excluded.owner_kind, namespace = excluded.namespace;
   else
@@ -56,7 +64,7 @@ begin
   if to_regnamespace(quote_ident(target)) is null or target in ('pg_catalog', 'information_schema', 'pg_toast', 'tenantry', 'tenantry_private', 'tenant', 'reach') then
     perform tenantry_private.refuse(format('%s is no schema of the application', coalesce(quote_ident(target), 'null')), 'Name a schema that exists.');
   end if;
-  if migration_role is not null then
+  if migration_role <> '' then
     select r.rolsuper, r.rolbypassrls, pg_has_role(r.oid, to_regrole('tenantry_user'), 'member') as application
       into login
       from pg_catalog.pg_roles r where r.rolname = migration_role;
@@ -68,14 +76,17 @@ begin
         'The migration role sees every row, so it must be another login than the application''s.');
     end if;
   end if;
+  if owner_column = '' then
+    owner_kind := '';
+  end if;
   if (owner_column is null) <> (owner_kind is null) then
     perform tenantry_private.refuse('owner_column and owner_kind belong together', 'Name the column by which new tables are protected, and the kind of the owners in it.');
   end if;
-  if owner_kind is not null then
+  if owner_kind <> '' then
     perform tenantry_private.require_kind(owner_kind);
   end if;
   perform tenantry_private.record_schema(target, migration_role, true, owner_column, owner_kind);
-  if owner_column is not null then
+  if owner_column <> '' then
     perform tenantry_private.open_schema(target);
   end if;
   return query select * from tenantry.sync();
@@ -83,7 +94,7 @@ end
 $$;
 
 comment on function tenantry.manage_schema(name, name, name, text) is
-  'Puts a schema under tenantry: new tables in it are protected or closed when they are born, and check() asks for every one. migration_role: the role that schema changes, seeds and data migrations run as; it gets a policy of its own on every protected table there and must not be the application''s. owner_column, owner_kind: new tables with such a column are protected by it, unless a rule says otherwise (register_rule); default: none. A second call changes what it was told. Tables that are there already stay as they are. Errors: 42501, TN011.';
+  'Puts a schema under tenantry: new tables in it are protected or closed when they are born, and check() asks for every one. migration_role: the role that schema changes, seeds and data migrations run as; it gets a policy of its own on every protected table there and must not be the application''s. owner_column, owner_kind: new tables with such a column are protected by it, unless a rule says otherwise (register_rule); default: none. A second call changes what it names, and nothing else; an empty name takes back. Tables that are there already stay as they are. Errors: 42501, TN011.';
 
 create function tenantry.unmanage_schema(target name)
 returns table (step integer, statement text, lock text)

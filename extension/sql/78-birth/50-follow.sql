@@ -79,7 +79,12 @@ begin
             and not exists (select from tenantry_private.known_relations k where k.relation = item.objid and k.namespace = item.relnamespace) then
         return query select * from tenantry_private.bear(item.objid);
         if item.relkind in ('r', 'p') and not exists (select from tenantry_private.tables t where t.relation = item.objid) and tenantry_private.protected_above(item.objid) is null then
-          raise notice '% is closed to the application, because nobody has said whose its rows are', item.objid::regclass
+          raise notice '% is closed to the application, because %', item.objid::regclass,
+            case when (select count(*)
+                         from tenantry_private.birth_rules r
+                         join pg_catalog.pg_class c on c.oid = item.objid and c.relname like r.pattern
+                        where r.schema_name = (select n.nspname from pg_catalog.pg_namespace n where n.oid = c.relnamespace)) > 1
+                 then 'several rules are for its name' else 'nobody has said whose its rows are' end
             using hint = format('Say it: select * from tenantry.protect(%L, owner_column => ''…'', owner_kind => ''…''); or tenantry.share(%1$L), or tenantry.exempt(%1$L, ''…'').', item.objid::regclass);
         end if;
       elsif item.relkind = 'm' then
