@@ -25,7 +25,9 @@ export function describe(error: unknown): string {
     if (error.detail) lines.push(`DETAIL: ${error.detail}`)
   } else {
     const code = (error as { code?: unknown }).code
-    const own = error instanceof CliError || typeof code !== 'string'
+    // What Node.js says of a file begins with its code already.
+    const own =
+      error instanceof CliError || typeof code !== 'string' || error.message.startsWith(`${code}:`)
     lines.push(own ? `Error: ${error.message}` : `Error ${code}: ${error.message}`)
   }
   const hint = (error as { hint?: unknown }).hint

@@ -1,4 +1,5 @@
-import { existsSync } from 'node:fs'
+import { existsSync, statSync } from 'node:fs'
+import { dirname, relative, resolve } from 'node:path'
 import { Command } from 'commander'
 import type { ClientBase } from 'pg'
 import type { GenerateOptions } from '../../codegen/generate.js'
@@ -28,7 +29,7 @@ export function generateCommand(io: Io): Command {
     .option('--camel', 'camelCase properties for snake_case tables and columns')
     .option(
       '--drizzle <module...>',
-      'instead: what tenantry made on the Drizzle tables of these modules, for drizzle-kit push (default file: tenantry.drizzle.ts)',
+      'instead: what tenantry made on the Drizzle tables of these modules, for drizzle-kit push, named as the file imports them (default file: tenantry.drizzle.ts)',
     )
     .option('--check', 'write nothing; exit 1 and print a diff when the file is out of date')
     .option('--watch', 'keep running, and write the file anew whenever the schema changes')
@@ -40,16 +41,39 @@ The same schema gives the same bytes: keep the file in git, and run --check in C
 Examples:
   tenantry generate --out src/tenantry.generated.ts
   tenantry generate --out src/tenantry.generated.ts --check
-  tenantry generate --drizzle ./schema --out src/tenantry.drizzle.ts`,
+  tenantry generate --drizzle ./schema --out src/tenantry.drizzle.ts      # for src/schema.ts`,
     )
     .action((options: Options) => {
       if (options.check && options.watch) {
         throw new CliError('BAD_OPTIONS', '--check and --watch exclude each other.')
       }
+      requireModules(options)
       const work = options.watch ? follow : options.check ? check : write
       return withConnection(io, options, (client) => work(io, client, options))
     })
 }
+
+/** Modules are imported by what is written, so they are named as seen from there. */
+function requireModules(options: Options): void {
+  const out = fileOf(options)
+  for (const module of options.drizzle ?? []) {
+    if (!module.startsWith('.') || moduleAt(resolve(dirname(out), module))) continue
+    const here = moduleAt(resolve(module))
+    const seen = here && relative(dirname(out), resolve(module)).replaceAll('\\', '/')
+    throw new CliError('NO_MODULE', `There is no module ${module} beside ${out}.`, {
+      hint: seen
+        ? `Name it as ${out} imports it: --drizzle ${seen.startsWith('.') ? seen : `./${seen}`}`
+        : `--drizzle names the module with your tables as ${out} imports it, such as ./schema.`,
+    })
+  }
+}
+
+const moduleAt = (path: string): boolean =>
+  ['', '.ts', '.mts', '.cts', '.tsx', '.js', '.mjs', '.cjs', '/index.ts', '/index.js'].some(
+    (ending) => statSync(path + ending, { throwIfNoEntry: false })?.isFile(),
+  ) ||
+  // TypeScript lets ./schema.js stand for ./schema.ts.
+  (/\.[cm]?js$/.test(path) && existsSync(path.replace(/js$/, 'ts')))
 
 async function write(io: Io, client: ClientBase, options: Options): Promise<void> {
   const { generate, writeFileAtomically } = await generator()

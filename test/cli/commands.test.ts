@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { join } from 'node:path'
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { join, relative } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import {
   acceptServer,
@@ -242,6 +243,33 @@ describe('usage', () => {
 
   it('knows its version', async () => {
     expect(await cli(['--version'])).toEqual({ code: 0, out: '0.1.0\n', err: '' })
+  })
+})
+
+describe('tenantry generate --drizzle', () => {
+  it('wants the module as the file imports it, and says how that is', async () => {
+    mkdirSync(join(repositoryRoot, '.cache'), { recursive: true })
+    const folder = mkdtempSync(join(repositoryRoot, '.cache', 'drizzle-'))
+    try {
+      mkdirSync(join(folder, 'db'))
+      writeFileSync(join(folder, 'db', 'schema.ts'), 'export {}')
+      const from = relative(process.cwd(), folder)
+      const out = join(from, 'db', 'block.ts')
+      const generate = (module: string) =>
+        cli(['generate', '--url', url, '--drizzle', module, '--out', out])
+      for (const module of [`./${from}/db/schema`, './db/schema', '../schema.ts']) {
+        const { code, err } = await generate(module)
+        expect({ code, err }).toEqual({
+          code: 1,
+          err: expect.stringContaining(`There is no module ${module} beside ${out}.`),
+        })
+        if (module.includes(from)) expect(err).toContain('--drizzle ./schema\n')
+        expect(existsSync(out)).toBe(false)
+      }
+      expect(await generate('./schema')).toMatchObject({ code: 0 })
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
   })
 })
 
