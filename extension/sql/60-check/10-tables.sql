@@ -250,6 +250,19 @@ end;
 
 comment on function tenantry_private.view_security(oid) is 'Whether a view reads as whoever uses it; nothing for other relations.';
 
+-- Whom row-level security does not bind, or whom a policy shows every row of some table: the migration role, a standing reader.
+create function tenantry_private.sees_all(the_role oid, how text)
+returns boolean
+language sql stable
+set search_path = pg_catalog, pg_temp
+return (select r.rolsuper or r.rolbypassrls from pg_catalog.pg_roles r where r.oid = the_role)
+    or exists (
+       select from tenantry.schemas s where s.migration_role is not null and pg_has_role(the_role, to_regrole(quote_ident(s.migration_role)), how))
+    or exists (
+       select from tenantry.granted_across g where pg_has_role(the_role, to_regrole(quote_ident(g.role_name)), how));
+
+comment on function tenantry_private.sees_all(oid, text) is 'Whether a role sees every row of a protected table, by itself or as another that it has the privileges of (usage) or may become (member).';
+
 create function tenantry_private.table_findings()
 returns table (severity text, code text, object text, problem text, fix text)
 language plpgsql stable
@@ -287,10 +300,7 @@ begin
        cross join lateral tenantry_private.view_security(d.view) v)
     select decides.oid::regclass as name, decides.relkind, bool_or(shown.oid <> decides.oid) as indirect,
            string_agg(distinct shown.oid::regclass::text, ', ') as shown_by,
-           r.rolsuper or r.rolbypassrls or exists (
-             select
-               from tenantry.schemas s
-              where s.migration_role is not null and pg_has_role(r.oid, to_regrole(quote_ident(s.migration_role)), 'usage')) as unbound
+           tenantry_private.sees_all(r.oid, 'usage') as unbound
       from reading
       join pg_catalog.pg_class decides on decides.oid = reading.decides
       join pg_catalog.pg_class shown on shown.oid = reading.view
@@ -302,7 +312,7 @@ begin
        and not exists (select from tenantry.tables e where e.relation = shown.oid and e.class = 'exempt')
        -- a materialized view of the schemas in scope is a finding of its own
        and not (shown.relkind = 'm' and shown.relnamespace in (select tenantry_private.schemas_in_scope()))
-     group by decides.oid, decides.relkind, r.oid, r.rolsuper, r.rolbypassrls
+     group by decides.oid, decides.relkind, r.oid
      order by 1
   loop
     severity := case when item.unbound then 'critical' else 'warning' end;
@@ -351,10 +361,7 @@ begin
   -- What a rule does beside a statement, or instead of it, is done as the owner of the table that has the rule.
   for item in
     select w.rulename, c.oid::regclass as relation, string_agg(distinct t.relation::text, ', ') as touched,
-           r.rolsuper or r.rolbypassrls or exists (
-             select
-               from tenantry.schemas s
-              where s.migration_role is not null and pg_has_role(r.oid, to_regrole(quote_ident(s.migration_role)), 'usage')) as unbound, r.rolname
+           tenantry_private.sees_all(r.oid, 'usage') as unbound, r.rolname
       from pg_catalog.pg_rewrite w
       join pg_catalog.pg_class c on c.oid = w.ev_class
       join pg_catalog.pg_roles r on r.oid = c.relowner
@@ -362,7 +369,7 @@ begin
       join tenantry.tables t on t.relation in (d.refobjid, coalesce(pg_partition_root(d.refobjid)::oid, d.refobjid)) and t.class in ('owned', 'by_parent')
      where w.ev_type <> '1'
        and not coalesce((select o.option_value::boolean from pg_options_to_table(c.reloptions) o where o.option_name = 'security_invoker'), false)
-     group by w.rulename, c.oid, r.oid, r.rolsuper, r.rolbypassrls, r.rolname
+     group by w.rulename, c.oid, r.oid, r.rolname
      order by c.oid::regclass::text, w.rulename
   loop
     severity := case when item.unbound then 'critical' else 'warning' end; code := 'rule_runs_as_owner'; object := item.relation;

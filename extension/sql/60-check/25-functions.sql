@@ -1,5 +1,5 @@
--- A SECURITY DEFINER function runs as its owner. If row-level security does not bind that role, or the migration role's
--- policy shows it every row, whoever may call the function reads through it what is not theirs.
+-- A SECURITY DEFINER function runs as its owner. If row-level security does not bind that role, or a policy shows it every
+-- row (the migration role, a standing reader), whoever may call the function reads through it what is not theirs.
 create function tenantry_private.function_findings()
 returns table (severity text, code text, object text, problem text, fix text)
 language plpgsql stable
@@ -28,12 +28,7 @@ begin
            select
              from pg_catalog.pg_depend d
             where d.classid = 'pg_catalog.pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e')
-       and (o.rolsuper or o.rolbypassrls
-            or exists (
-               select
-                 from tenantry.schemas s
-                where s.migration_role is not null
-                  and pg_has_role(o.oid, to_regrole(quote_ident(s.migration_role)), 'member')))
+       and tenantry_private.sees_all(o.oid, 'member')
        and (has_function_privilege('tenantry_user', p.oid, 'execute')
             or exists (
                select

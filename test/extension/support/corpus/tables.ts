@@ -34,6 +34,14 @@ export const tables: readonly Case[] = [
     found: 'critical view_runs_as_owner',
   },
   {
+    name: 'a view of a standing reader',
+    given: `select tenantry.grant_across(@'extra', 'notes', 'select', 'the billing job'); create view reports as select * from notes;
+      alter view reports owner to @extra; grant select on reports to tenantry_user`,
+    found: 'critical view_runs_as_owner',
+    beside: ['info granted_across'],
+    leaves: ['info granted_across'],
+  },
+  {
     name: 'a view of somebody who sees nothing',
     given:
       'create view no_notes as select * from notes; alter view no_notes owner to @owner; grant select on no_notes to @app',
@@ -80,6 +88,15 @@ export const tables: readonly Case[] = [
     given:
       'create function total() returns bigint language sql security definer as $$select count(*) from notes$$',
     found: 'critical function_runs_as_owner',
+  },
+  {
+    name: 'a function that reads protected tables as a standing reader',
+    given: `select tenantry.grant_across(@'extra', 'notes', 'select', 'the billing job');
+      create function total() returns bigint language sql security definer set search_path = pg_catalog, public, pg_temp as $$select count(*) from notes$$;
+      alter function total() owner to @extra`,
+    found: 'critical function_runs_as_owner',
+    beside: ['info granted_across'],
+    leaves: ['info granted_across'],
   },
   {
     name: 'a function that runs as a superuser and reads nothing',
