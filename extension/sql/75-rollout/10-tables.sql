@@ -38,7 +38,7 @@ comment on column tenantry_private.rollouts.budget is 'How many rows without an 
 comment on column tenantry_private.rollouts.options is 'What else protect() is told.';
 comment on column tenantry_private.rollouts.before is 'What the table was like: columns, row security, policies, privileges.';
 comment on column tenantry_private.rollouts.run is 'The number of the last backfill.';
-comment on column tenantry_private.rollouts.place is 'Where the backfill is: the first block of its range, and where it is within one, the block behind the range and how many more times it goes over it.';
+comment on column tenantry_private.rollouts.place is 'Where the backfill is: the first block of its range, and where it is within one, the block behind it and how many rows without an owner are to be gone over.';
 comment on column tenantry_private.rollouts.done is 'Rows that the backfill has looked at.';
 comment on column tenantry_private.rollouts.filled is 'Rows that it has given an owner.';
 comment on column tenantry_private.rollouts.total is 'Rows there were when it began.';
@@ -55,6 +55,7 @@ create table tenantry_private.rollout_signals (
   name     text     not null,
   rank     integer  not null check (rank between 1 and 1000),
   query    text     not null,
+  by_place boolean,
   author   name     not null default session_user,
   primary key (relation, name)
 );
@@ -63,7 +64,8 @@ comment on table tenantry_private.rollout_signals is 'What tells whose a row is.
 comment on column tenantry_private.rollout_signals.relation is 'The table.';
 comment on column tenantry_private.rollout_signals.name is 'What it is called in reports.';
 comment on column tenantry_private.rollout_signals.rank is '1 decides before 2.';
-comment on column tenantry_private.rollout_signals.query is 'Yields (key columns …, owner) for the rows it can decide.';
+comment on column tenantry_private.rollout_signals.query is 'Yields (tableoid, ctid, owner) or (key columns …, owner) for the rows it can decide.';
+comment on column tenantry_private.rollout_signals.by_place is 'Whether it yields tableoid and ctid; null where it could not be tried yet.';
 comment on column tenantry_private.rollout_signals.author is 'The login role that wrote it.';
 
 create table tenantry_private.rollout_sources (
@@ -157,7 +159,7 @@ select s.id, s.relation, s.at, s.from_state, s.to_state, s.statement, s.lock, s.
 comment on view tenantry.rollout_log is 'Every statement of every rollout, how long it waited for its lock and held it, and what was counted. For admins.';
 
 create view tenantry.rollout_signals as
-select s.relation, s.name, s.rank, s.query, s.author from tenantry_private.rollout_signals s;
+select s.relation, s.name, s.rank, s.query, s.by_place, s.author from tenantry_private.rollout_signals s;
 
 comment on view tenantry.rollout_signals is 'What tells whose a row is, by table. For admins.';
 

@@ -1,6 +1,6 @@
--- Signals: queries that tell whose a row is. Each yields the row's key and an owner for the rows that it can decide, and is
--- narrowed to a range of keys when it runs. Written with names that are qualified by their schemas, and run as the owner of
--- the table, never as a superuser: whoever owns the table wrote them.
+-- Signals: queries that tell whose a row is. Each yields the row's tableoid and ctid, or its key, and an owner for the rows
+-- that it can decide, and is narrowed to some rows when it runs. Written with names that are qualified by their schemas, and run as the
+-- owner of the table, never as a superuser: whoever owns the table wrote them.
 
 create function tenantry_private.rollout_key(target regclass)
 returns table (columns name[], types text[])
@@ -17,7 +17,19 @@ end;
 
 comment on function tenantry_private.rollout_key(regclass) is 'The primary key by which rows are named; the ctid where there is none.';
 
-create function tenantry_private.key_names(target regclass, prefix text default '')
+-- Elsewhere two rows can have the same ctid.
+create function tenantry_private.has_one_heap(target regclass)
+returns boolean
+language sql stable
+set search_path = pg_catalog, pg_temp
+begin atomic
+  select c.relkind = 'r' and not exists (select from pg_catalog.pg_inherits i where i.inhparent = target)
+    from pg_catalog.pg_class c where c.oid = target;
+end;
+
+comment on function tenantry_private.has_one_heap(regclass) is 'Whether a table has neither partitions nor children.';
+
+create function tenantry_private.key_list(target regclass, prefix text default '')
 returns text
 language sql stable
 set search_path = pg_catalog, pg_temp
@@ -26,7 +38,40 @@ return (
     from tenantry_private.rollout_key(target) k
    cross join lateral unnest(k.columns) with ordinality as c (name, position));
 
-comment on function tenantry_private.key_names(regclass, text) is 'The quoted columns of a table''s key.';
+comment on function tenantry_private.key_list(regclass, text) is 'The quoted columns of a table''s key.';
+
+create function tenantry_private.row_name(target regclass)
+returns text
+language sql stable
+set search_path = pg_catalog, pg_temp
+return case when tenantry_private.has_one_heap(target) then 't.tableoid, t.ctid' else tenantry_private.key_list(target, 't.') end;
+
+comment on function tenantry_private.row_name(regclass) is 'What the query of a signal says of a row t: its place, or its key where ctids are not unique.';
+
+-- No index has to be asked for a ctid. It names a row for as long as one statement runs: what is kept is the key.
+create function tenantry_private.row_key(target regclass)
+returns table (columns name[], types text[])
+language sql stable
+set search_path = pg_catalog, pg_temp
+begin atomic
+  select case when p.by_place then '{ctid}' else k.columns end, case when p.by_place then '{tid}' else k.types end
+    from tenantry_private.rollout_key(target) k
+   cross join (select coalesce(bool_and(s.by_place), false) and tenantry_private.has_one_heap(target) as by_place
+                 from tenantry.rollout_signals s where s.relation = target) p;
+end;
+
+comment on function tenantry_private.row_key(regclass) is 'What rows are called within a statement: the ctid where all signals yield it, else the primary key.';
+
+create function tenantry_private.key_names(target regclass, prefix text default '')
+returns text
+language sql stable
+set search_path = pg_catalog, pg_temp
+return (
+  select string_agg(prefix || quote_ident(c.name), ', ' order by c.position)
+    from tenantry_private.row_key(target) k
+   cross join lateral unnest(k.columns) with ordinality as c (name, position));
+
+comment on function tenantry_private.key_names(regclass, text) is 'The quoted columns of what rows are called.';
 
 -- A list of aliases k1, k2 … for the columns of a key, whatever they are called.
 create function tenantry_private.key_aliases(target regclass, prefix text default '')
@@ -35,7 +80,7 @@ language sql stable
 set search_path = pg_catalog, pg_temp
 return (
   select string_agg(prefix || 'k' || n, ', ' order by n)
-    from tenantry_private.rollout_key(target) k
+    from tenantry_private.row_key(target) k
    cross join lateral generate_series(1, cardinality(k.columns)) as n);
 
 comment on function tenantry_private.key_aliases(regclass, text) is 'k1, k2 …, as many as a key has columns.';
@@ -46,7 +91,7 @@ language sql stable
 set search_path = pg_catalog, pg_temp
 return (
   select string_agg(format('t.%I as k%s', c.name, c.position), ', ' order by c.position)
-    from tenantry_private.rollout_key(target) k
+    from tenantry_private.row_key(target) k
    cross join lateral unnest(k.columns) with ordinality as c (name, position));
 
 comment on function tenantry_private.key_selection(regclass) is 'The columns of the key of a row t, as k1, k2 ….';
@@ -71,11 +116,11 @@ language sql stable
 set search_path = pg_catalog, pg_temp
 return (
   select format(case when cardinality(k.columns) = 1 then 's.k1 = any (array(%2$s))' else '(%1$s) in (%2$s)' end, tenantry_private.key_aliases(target, 's.'), keys_query)
-    from tenantry_private.rollout_key(target) k);
+    from tenantry_private.row_key(target) k);
 
 comment on function tenantry_private.among(regclass, text) is 'A condition that a signal''s row s has one of the keys of a query.';
 
-create function tenantry_private.record_signal(target regclass, signal_rank integer, signal_name text, signal_query text)
+create function tenantry_private.record_signal(target regclass, signal_rank integer, signal_name text, signal_query text, by_place boolean)
 returns void
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
@@ -89,14 +134,63 @@ begin
   if signal_query is null then
     delete from tenantry_private.rollout_signals s where s.relation = target and s.name = signal_name;
   else
-    insert into tenantry_private.rollout_signals as s (relation, name, rank, query)
-    values (target, signal_name, signal_rank, signal_query)
-        on conflict (relation, name) do update set rank = excluded.rank, query = excluded.query, author = session_user;
+    insert into tenantry_private.rollout_signals as s (relation, name, rank, query, by_place)
+    values (target, signal_name, signal_rank, signal_query, record_signal.by_place)
+        on conflict (relation, name) do update set rank = excluded.rank, query = excluded.query, by_place = excluded.by_place,
+                author = case when s.query = excluded.query then s.author else session_user end;
   end if;
 end
 $$;
 
-comment on function tenantry_private.record_signal(regclass, integer, text, text) is 'Writes or forgets a signal.';
+comment on function tenantry_private.record_signal(regclass, integer, text, text, boolean) is 'Writes or forgets a signal.';
+
+create function tenantry_private.yields_places(target regclass, query text)
+returns boolean
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  by_place boolean;
+begin
+  begin
+    execute format(E'select s.source = 0::oid, s.place = ''(0,0)''::tid, s.owner::text from (%s\n) s (source, place, owner) limit 0', query);
+    by_place := true;
+  exception
+    when others then
+      by_place := false;
+      execute format(E'select %s, s.owner::text from (%s\n) s (%1$s, owner) limit 0',
+        (select string_agg('k' || n, ', ' order by n) from tenantry_private.rollout_key(target) k cross join lateral generate_series(1, cardinality(k.columns)) as n), query);
+  end;
+  if by_place and not tenantry_private.has_one_heap(target) then
+    raise exception 'rows of %, which has partitions or children, are not told apart by their ctid', target using errcode = 'TN011';
+  end if;
+  return by_place;
+end
+$$;
+
+comment on function tenantry_private.yields_places(regclass, text) is 'Whether a signal''s query yields ctids, or keys; raises what is wrong with it.';
+
+-- Those that could not be tried when they were written.
+create function tenantry_private.try_signals(target regclass)
+returns void
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  signal  record;
+  learned boolean := false;
+begin
+  for signal in select s.name, s.rank, s.query from tenantry.rollout_signals s where s.relation = target and s.by_place is null loop
+    perform tenantry_private.record_signal(target, signal.rank, signal.name, signal.query, tenantry_private.yields_places(target, signal.query));
+    learned := true;
+  end loop;
+  if learned and (tenantry_private.rollout(target)).state <> 'planned' then
+    perform tenantry_private.define_filling(target);
+  end if;
+end
+$$;
+
+comment on function tenantry_private.try_signals(regclass) is 'Learns what signals yield that read what was not there yet.';
 
 create function tenantry.rollout_signal(target regclass, rank integer, name text, query text)
 returns void
@@ -104,8 +198,9 @@ language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  rollout constant tenantry_private.rollouts := tenantry_private.require_rollout(target);
-  wrong   text;
+  rollout  constant tenantry_private.rollouts := tenantry_private.require_rollout(target);
+  wrong    text;
+  by_place boolean;
 begin
   if rank is null or rank not between 1 and 1000 then
     perform tenantry_private.refuse('a rank is a number between 1 and 1000', '1 decides before 2; signals of one rank must agree.');
@@ -118,7 +213,7 @@ begin
   end if;
   <<try>>
   begin
-    execute format(E'select %s, s.owner::text from (%s\n) s (%1$s, owner) limit 0', tenantry_private.key_aliases(target), query);
+    by_place := tenantry_private.yields_places(target, query);
   exception
     when others then
       get stacked diagnostics wrong = message_text;
@@ -129,9 +224,10 @@ begin
         exit try;
       end if;
       perform tenantry_private.refuse(format('this query cannot be a signal of %s: %s', target, wrong),
-        format('It is one query that yields %s and an owner, all names qualified: select t.%s, t.… from %s t', tenantry_private.key_names(target), (select k.columns[1] from tenantry_private.rollout_key(target) k), target));
+        format('It is one query that yields %s and an owner, all names qualified: select %s, t.… from %s t',
+          case when tenantry_private.has_one_heap(target) then 'tableoid and ctid of the row' else tenantry_private.key_list(target) end, tenantry_private.row_name(target), target));
   end;
-  perform tenantry_private.record_signal(target, rank, name, query);
+  perform tenantry_private.record_signal(target, rank, name, query, by_place);
   if rollout.state = 'prepared' then
     perform tenantry_private.define_filling(target);
   end if;
@@ -139,7 +235,7 @@ end
 $$;
 
 comment on function tenantry.rollout_signal(regclass, integer, text, text) is
-  'Declares what tells whose a row is. rank: 1 decides before 2; signals of one rank that disagree put the row into quarantine. name: for reports. query: yields (key columns in their order, owner) for the rows it can decide, at most one row of a key; names qualified by schema; see the tenantry.rollout_from_… functions. Runs as the table''s owner. A second call changes the signal. Errors: 42501, TN011.';
+  'Declares what tells whose a row is. rank: 1 decides before 2; signals of one rank that disagree put the row into quarantine. name: for reports. query: yields (tableoid, ctid, owner) for the rows it can decide, or (key columns in their order, owner), which is slower, and the only way where the table has partitions or children; names qualified by schema; see the tenantry.rollout_from_… functions. Runs as the table''s owner. A second call changes the signal. Errors: 42501, TN011.';
 
 create function tenantry.rollout_unsignal(target regclass, name text)
 returns void
@@ -152,7 +248,7 @@ begin
   if not exists (select from tenantry.rollout_signals s where s.relation = target and s.name = rollout_unsignal.name) then
     perform tenantry_private.refuse(format('%s has no signal %s', target, coalesce(quote_literal(name), 'null')), 'List them: select * from tenantry.rollout_signals;');
   end if;
-  perform tenantry_private.record_signal(target, null, name, null);
+  perform tenantry_private.record_signal(target, null, name, null, null);
   if rollout.state not in ('planned', 'strict') then
     perform tenantry_private.define_filling(target);
   end if;
@@ -185,7 +281,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
   perform tenantry_private.require_columns(target, column_name);
-  return format('select %s, t.%I from %s t where t.%2$I is not null', tenantry_private.key_names(target, 't.'), column_name, target);
+  return format('select %s, t.%I from %s t where t.%2$I is not null', tenantry_private.row_name(target), column_name, target);
 end
 $$;
 
@@ -221,7 +317,7 @@ begin
   end if;
   perform tenantry_private.require_columns(target, variadic columns);
   perform tenantry_private.require_columns(parent, variadic parent_columns);
-  return format('select %s, p.%I from %s t join %s p on (%s) = (%s) where p.%2$I is not null', tenantry_private.key_names(target, 't.'), parent_owner, target, parent,
+  return format('select %s, p.%I from %s t join %s p on (%s) = (%s) where p.%2$I is not null', tenantry_private.row_name(target), parent_owner, target, parent,
     (select string_agg('p.' || quote_ident(c), ', ' order by position) from unnest(parent_columns) with ordinality as u (c, position)),
     (select string_agg('t.' || quote_ident(c), ', ' order by position) from unnest(columns) with ordinality as u (c, position)));
 end
@@ -242,7 +338,7 @@ begin
     perform tenantry_private.require_expression(condition);
   end if;
   return format('select %s, sole.member from %s t cross join lateral (select min(m.%I::text) from %s m where m.%I = t.%I and m.%3$I is not null%7$s having count(distinct m.%3$I) = 1) as sole (member)',
-    tenantry_private.key_names(target, 't.'), target, member_column, members, members_container, container_column, coalesce(' and (' || condition || ')', ''));
+    tenantry_private.row_name(target), target, member_column, members, members_container, container_column, coalesce(' and (' || condition || ')', ''));
 end
 $$;
 
@@ -256,7 +352,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
   perform tenantry_private.require_columns(target, column_name);
-  return format('select %s, t.%I #>> %L from %s t where t.%2$I #>> %3$L is not null', tenantry_private.key_names(target, 't.'), column_name, path, target);
+  return format('select %s, t.%I #>> %L from %s t where t.%2$I #>> %3$L is not null', tenantry_private.row_name(target), column_name, path, target);
 end
 $$;
 
@@ -275,7 +371,7 @@ begin
   if tenantry_private.base_type(tenantry_private.column_type(target, column_name)) <> tenantry_private.base_type(tenantry_private.column_type(aliases, alias_column)) then
     cast_to := '::text';
   end if;
-  return format('select %s, a.%I from %s t join %s a on a.%I%s = t.%I%6$s where a.%2$I is not null', tenantry_private.key_names(target, 't.'), owner_column, target, aliases, alias_column, cast_to, column_name);
+  return format('select %s, a.%I from %s t join %s a on a.%I%s = t.%I%6$s where a.%2$I is not null', tenantry_private.row_name(target), owner_column, target, aliases, alias_column, cast_to, column_name);
 end
 $$;
 
@@ -289,7 +385,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
   perform tenantry_private.require_expression(condition);
-  return format('select %s, %L from %s t where (%s)', tenantry_private.key_names(target, 't.'), split_part(owner, ':', 2), target, condition);
+  return format('select %s, %L from %s t where (%s)', tenantry_private.row_name(target), split_part(owner, ':', 2), target, condition);
 end
 $$;
 
@@ -314,10 +410,23 @@ returns text
 language plpgsql stable
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+  places constant boolean := (select k.columns = '{ctid}' from tenantry_private.row_key(target) k);
+  broken text;
 begin
+  select s.name into broken from tenantry.rollout_signals s where s.relation = target and s.by_place and not tenantry_private.has_one_heap(target) limit 1;
+  if broken is not null then
+    perform tenantry_private.refuse(format('signal %L yields places, and %s has got partitions or children since', broken, target),
+      format('Let it yield %s: select tenantry.rollout_signal(%L, …);', tenantry_private.key_list(target), target));
+  end if;
   return (
     select string_agg(format(E'select %s, s.owner::text as owner, %s as rank, %s as number, %L as signal from (%s\n) s (%1$s, owner) where s.owner is not null and %6$s',
-             tenantry_private.key_aliases(target), s.rank, coalesce(n.number, 0), s.name, s.query, condition), E'\nunion all ' order by s.rank, s.name)
+             tenantry_private.key_aliases(target), s.rank, coalesce(n.number, 0), s.name,
+             case when not coalesce(s.by_place, false) then s.query
+                  -- A place in another table says nothing.
+                  else format(E'select %s, s.owner from (%s\n) s (source, place, owner) %s where s.source = %s',
+                         case when places then 's.place' else tenantry_private.key_names(target, 't.') end, s.query,
+                         case when not places then format('join %s t on t.ctid = s.place', target) end, target::oid) end, condition), E'\nunion all ' order by s.rank, s.name)
       from tenantry.rollout_signals s
       join lateral (select max(o.number) as number from tenantry.rollout_sources o where o.relation = target and o.signal = s.name and o.late = with_late) n on true
      where s.relation = target);

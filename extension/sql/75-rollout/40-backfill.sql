@@ -146,7 +146,7 @@ $$;
 
 comment on function tenantry_private.update_quietly(regclass, text) is 'Updates owners, the application''s triggers held still; returns how many rows. Error: TN011.';
 
--- Both queries yield the keys k1, k2 … of rows without an owner: those to fill, and those to be looked at then; null for none.
+-- Both queries yield k1, k2 … of rows without an owner: those to fill, and those to be looked at then; null for none.
 create function tenantry_private.fill_rows(target regclass, rows_query text, rest_query text, with_late boolean)
 returns bigint
 language plpgsql volatile
@@ -201,46 +201,51 @@ language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  often   constant integer := 8;
-  rollout constant tenantry_private.rollouts := tenantry_private.require_rollout(target);
-  size    constant record := tenantry_private.table_size(target);
-  first   constant bigint := coalesce(rollout.place[1], 0);
-  behind  constant bigint := coalesce(rollout.place[2], first + ceil(often * batch_size / size.rows_each));
-  range   constant text := tenantry_private.block_range(first, behind);
-  rest    constant text := format('select %s from %s t where t.%I is null and %s', tenantry_private.key_selection(target), target, rollout.owner_column, range);
-  seen    record;
-  times   integer;
-  filled  bigint;
-  is_last boolean;
-  chosen  text;
+  often     constant integer := 8;
+  rollout   constant tenantry_private.rollouts := tenantry_private.require_rollout(target);
+  size      constant record := tenantry_private.table_size(target);
+  first     constant bigint := coalesce(rollout.place[1], 0);
+  behind    constant bigint := coalesce(rollout.place[2], first + ceil(often * batch_size / size.rows_each));
+  -- roughly: rows without an owner that this has still to go over
+  open      bigint := rollout.place[3];
+  place     bigint[] := array[behind];
+  rest      constant text := format('select %s from %s t where t.%I is null and %s', tenantry_private.key_selection(target), target, rollout.owner_column, tenantry_private.block_range(first, behind));
+  times     integer;
+  as_it_was bigint := 0;
+  looked_at bigint;
+  filled    bigint;
 begin
   perform tenantry_private.require_runner(target);
   -- Below deadlock_timeout, so that it is never the application that gives way.
   perform set_config('lock_timeout', '300ms', true);
   -- A batch that a crash takes back is done again, and its place is taken back with it.
   perform set_config('synchronous_commit', 'off', true);
-  execute format('select count(*) as rows, count(*) filter (where t.%I is null) as open from %s t where %s', rollout.owner_column, target, range) into seen;
-  times   := least(coalesce(rollout.place[3], often), ceil(seen.open / batch_size::numeric));
-  is_last := times <= 1 and behind >= size.blocks;
+  if open is null then
+    execute format('select count(*) filter (where t.%I is null), count(*) filter (where t.%1$I is not null and t.tenantry_source is null) from %s t where %s',
+      rollout.owner_column, target, tenantry_private.block_range(first, behind)) into open, as_it_was;
+  end if;
+  times := ceil(open / batch_size::numeric);
   if times > 1 then
-    chosen := format('select %s from (select r.*, row_number() over () as n from (%s) r) r where r.n %% %s = 0', tenantry_private.key_aliases(target), rest, times);
     -- What somebody holds is left for the last time.
-    if refused then
-      chosen := format('select %s from %s t where (%s) in (%s) for no key update skip locked', tenantry_private.key_selection(target), target, tenantry_private.key_names(target, 't.'), chosen);
-    end if;
-    filled := tenantry_private.fill_rows(target, chosen, null, false);
+    filled := tenantry_private.fill_rows(target,
+      format('%1$s and hashtidextended(t.ctid, %2$s) %% %2$s = 0%3$s', rest, times, case when refused then ' for no key update of t skip locked' end), null, false);
+    looked_at := filled;
+    place := array[first, behind, open - open / times];
   else
+    execute format('select count(*) from (%s) r', rest) into looked_at;
     filled := tenantry_private.fill_rows(target, rest, rest, false);
+    if behind >= size.blocks then
+      place := null;
+    end if;
   end if;
   perform tenantry_private.change_rollout(target, jsonb_build_object(
-    'place', case when is_last then null when times > 1 then to_jsonb(array[first, behind, times - 1]) else to_jsonb(array[behind]) end,
-    'done', rollout.done + case when rollout.place[2] is null then seen.rows - seen.open else 0 end + case when times > 1 then filled else seen.open end,
-    'filled', rollout.filled + filled, 'batch_size', batch_size, 'brake', null, 'finished', is_last));
-  return is_last;
+    'place', place, 'done', rollout.done + as_it_was + looked_at,
+    'filled', rollout.filled + filled, 'batch_size', batch_size, 'brake', null, 'finished', place is null));
+  return place is null;
 end
 $$;
 
-comment on function tenantry_private.rollout_batch(regclass, integer, boolean) is 'Gives the rows of one batch their owners, puts the others into quarantine, and keeps the place. refused: whether the attempt before met rows that somebody holds. True at the end of the table. Errors: 55P03, TN011.';
+comment on function tenantry_private.rollout_batch(regclass, integer, boolean) is 'Gives the rows of one batch their owners, at the end of a range puts the others into quarantine, and keeps the place. refused: whether the attempt before met rows that somebody holds. True at the end of the table. Errors: 55P03, TN011.';
 
 -- Rows that were written or moved meanwhile where neither the trigger nor a batch could fill them.
 create function tenantry_private.fill_late(target regclass)
@@ -318,7 +323,7 @@ as $$
 declare
   began constant timestamptz := clock_timestamp();
 begin
-  execute format('select from %s t where (%s) = (select %2$s from %1$s t limit 1)', target, tenantry_private.key_names(target, 't.'));
+  execute format('select from %s t where (%s) = (select %2$s from %1$s t limit 1)', target, tenantry_private.key_list(target, 't.'));
   return extract('epoch' from clock_timestamp() - began) * 1000;
 end
 $$;
@@ -463,7 +468,8 @@ begin
   -- Without a key the rows of a statement cannot be told from others: the next pass fills them.
   if (select k.columns from tenantry_private.rollout_key(target) k) <> '{ctid}' then
     statement := tenantry_private.filling_statement(target,
-      format('select %s from new_rows t where t.%I is null', tenantry_private.key_selection(target), rollout.owner_column), true);
+      format('select %s from %s t where (%s) in (select %s from new_rows n where n.%I is null)',
+        tenantry_private.key_selection(target), target, tenantry_private.key_list(target, 't.'), tenantry_private.key_list(target, 'n.'), rollout.owner_column), true);
   end if;
   if statement is null then
     perform tenantry_private.drop_filling(target);

@@ -152,8 +152,8 @@ begin
     perform tenantry_private.refuse(format('nothing tells whose the rows of %s are', target),
       format('Declare a signal: select tenantry.rollout_signal(%L, 1, ''…'', tenantry.rollout_from_column(%1$L, ''…''));', target));
   end if;
-  if exists (select from tenantry_private.rollout_key(target) k join pg_catalog.pg_class c on c.oid = target where k.columns = '{ctid}' and c.relkind = 'p') then
-    perform tenantry_private.refuse(format('%s is partitioned and has no primary key', target), format('Give it one: alter table %s add primary key (…);', target));
+  if exists (select from tenantry_private.rollout_key(target) k where k.columns = '{ctid}') and not tenantry_private.has_one_heap(target) then
+    perform tenantry_private.refuse(format('%s has partitions or children and no primary key', target), format('Give it one: alter table %s add primary key (…);', target));
   end if;
   perform tenantry_private.require_runner(target);
   if tenantry_private.column_type(target, rollout.owner_column) is null then

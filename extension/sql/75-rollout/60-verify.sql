@@ -172,9 +172,11 @@ language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  candidates constant text := tenantry_private.candidates_query(target, 'true', false);
+  candidates text;
   missing    text;
 begin
+  perform tenantry_private.try_signals(target);
+  candidates := tenantry_private.candidates_query(target, 'true', false);
   if candidates is not null then
     execute format('select from (%s) c limit 0', candidates);
   end if;
@@ -249,7 +251,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   rollout     constant tenantry_private.rollouts := tenantry_private.require_rollout(target);
-  candidates  text := tenantry_private.candidates_query(target, 'true', false);
+  candidates  text;
   total       bigint;
   item        record;
   owner_there constant boolean := tenantry_private.column_type(target, rollout.owner_column) is not null;
@@ -259,6 +261,7 @@ declare
 begin
   perform tenantry_private.require_runner(target);
   perform tenantry_private.require_readable(target);
+  candidates := tenantry_private.candidates_query(target, 'true', false);
   step := 0;
   execute format('select count(*), count(*) filter (where %s) from %s t', unowned, target) into total, rows;
   step := step + 1; state := 'planned'; statement := format('rows without an owner, of %s', total); lock := null; expected := null;

@@ -152,6 +152,7 @@ declare
   rollout constant tenantry_private.rollouts := tenantry_private.require_rollout(target);
   total   bigint;
 begin
+  perform tenantry_private.try_signals(target);
   if rollout.began_at is null or rollout.place is null and not rollout.finished then
     execute format('select count(*) from %s', target) into total;
     perform tenantry_private.change_rollout(target, jsonb_build_object('began_at', clock_timestamp(), 'done', 0, 'filled', 0, 'total', total));
