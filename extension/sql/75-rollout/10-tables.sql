@@ -38,7 +38,7 @@ comment on column tenantry_private.rollouts.budget is 'How many rows without an 
 comment on column tenantry_private.rollouts.options is 'What else protect() is told.';
 comment on column tenantry_private.rollouts.before is 'What the table was like: columns, row security, policies, privileges.';
 comment on column tenantry_private.rollouts.run is 'The number of the last backfill.';
-comment on column tenantry_private.rollouts.place is 'Where the backfill is: the first block of its range, and where it is within one, the block behind it and how many rows without an owner are to be gone over.';
+comment on column tenantry_private.rollouts.place is 'Where the backfill is: the first block of its range, and where it is within one, the block behind it, how many times it is gone over, and how many of them are left.';
 comment on column tenantry_private.rollouts.done is 'Rows that the backfill has looked at.';
 comment on column tenantry_private.rollouts.filled is 'Rows that it has given an owner.';
 comment on column tenantry_private.rollouts.total is 'Rows there were when it began.';

@@ -193,26 +193,24 @@ return format('t.ctid >= ''(%s,0)'' and t.ctid < ''(%s,0)''', first, behind);
 
 comment on function tenantry_private.block_range(bigint, bigint) is 'A condition that rows t lie in a range of blocks.';
 
--- A range is gone over several times, each time with every n-th of its rows. What a full block had to give up to make room for
--- the first of them is free again after the commit, so that the rest are changed where they are: no index sees them.
-create function tenantry_private.rollout_batch(target regclass, batch_size integer, refused boolean default false)
-returns boolean
+-- A range is gone over several times, each time with every n-th row of each block. What a full block had to give up to make
+-- room for the first of them is free again after the commit, so that the rest are changed where they are: no index sees them.
+create function tenantry_private.rollout_batch(target regclass, batch_size integer, refused boolean, out looked_at bigint, out finished boolean)
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  often     constant integer := 8;
+  often     constant integer := 16;
   rollout   constant tenantry_private.rollouts := tenantry_private.require_rollout(target);
   size      constant record := tenantry_private.table_size(target);
   first     constant bigint := coalesce(rollout.place[1], 0);
   behind    constant bigint := coalesce(rollout.place[2], first + ceil(often * batch_size / size.rows_each));
-  -- roughly: rows without an owner that this has still to go over
-  open      bigint := rollout.place[3];
+  range     constant text := tenantry_private.block_range(first, behind);
+  rest      constant text := format('select %s from %s t where t.%I is null and %s', tenantry_private.key_selection(target), target, rollout.owner_column, range);
+  times     bigint := rollout.place[3];
+  time_left bigint := rollout.place[4];
   place     bigint[] := array[behind];
-  rest      constant text := format('select %s from %s t where t.%I is null and %s', tenantry_private.key_selection(target), target, rollout.owner_column, tenantry_private.block_range(first, behind));
-  times     integer;
   as_it_was bigint := 0;
-  looked_at bigint;
   filled    bigint;
 begin
   perform tenantry_private.require_runner(target);
@@ -220,17 +218,17 @@ begin
   perform set_config('lock_timeout', '300ms', true);
   -- A batch that a crash takes back is done again, and its place is taken back with it.
   perform set_config('synchronous_commit', 'off', true);
-  if open is null then
-    execute format('select count(*) filter (where t.%I is null), count(*) filter (where t.%1$I is not null and t.tenantry_source is null) from %s t where %s',
-      rollout.owner_column, target, tenantry_private.block_range(first, behind)) into open, as_it_was;
+  if times is null then
+    execute format('select least(%s, ceil(count(*) filter (where t.%I is null) / %s::numeric)), count(*) filter (where t.%2$I is not null and t.tenantry_source is null) from %4$s t where %5$s',
+      often, rollout.owner_column, batch_size, target, range) into times, as_it_was;
+    time_left := times;
   end if;
-  times := ceil(open / batch_size::numeric);
-  if times > 1 then
-    -- What somebody holds is left for the last time.
+  if time_left > 1 then
+    -- What somebody holds is left for the last time. The last byte of a ctid is the row's number in its block.
     filled := tenantry_private.fill_rows(target,
-      format('%1$s and hashtidextended(t.ctid, %2$s) %% %2$s = 0%3$s', rest, times, case when refused then ' for no key update of t skip locked' end), null, false);
+      format('%s and get_byte(tidsend(t.ctid), 5) %% %s = %s%s', rest, times, time_left - 1, case when refused then ' for no key update of t skip locked' end), null, false);
     looked_at := filled;
-    place := array[first, behind, open - open / times];
+    place := array[first, behind, times, time_left - 1];
   else
     execute format('select count(*) from (%s) r', rest) into looked_at;
     filled := tenantry_private.fill_rows(target, rest, rest, false);
@@ -238,14 +236,14 @@ begin
       place := null;
     end if;
   end if;
+  finished := place is null;
   perform tenantry_private.change_rollout(target, jsonb_build_object(
     'place', place, 'done', rollout.done + as_it_was + looked_at,
-    'filled', rollout.filled + filled, 'batch_size', batch_size, 'brake', null, 'finished', place is null));
-  return place is null;
+    'filled', rollout.filled + filled, 'batch_size', batch_size, 'brake', null, 'finished', finished));
 end
 $$;
 
-comment on function tenantry_private.rollout_batch(regclass, integer, boolean) is 'Gives the rows of one batch their owners, at the end of a range puts the others into quarantine, and keeps the place. refused: whether the attempt before met rows that somebody holds. True at the end of the table. Errors: 55P03, TN011.';
+comment on function tenantry_private.rollout_batch(regclass, integer, boolean) is 'Gives the rows of one batch their owners, at the end of a range puts the others into quarantine, and keeps the place. refused: whether the attempt before met rows that somebody holds. finished: this was the end of the table. Errors: 55P03, TN011.';
 
 -- Rows that were written or moved meanwhile where neither the trigger nor a batch could fill them.
 create function tenantry_private.fill_late(target regclass)
@@ -375,6 +373,7 @@ language plpgsql
 as $$
 declare
   size     integer := batch_size;
+  rows     bigint;
   finished boolean := (tenantry_private.rollout(target)).finished;
   began    timestamptz;
   told     timestamptz := pg_catalog.clock_timestamp();
@@ -388,7 +387,7 @@ begin
   while not finished loop
     began := pg_catalog.clock_timestamp();
     begin
-      finished := tenantry_private.rollout_batch(target, size, refused OPERATOR(pg_catalog.>) 0);
+      select b.looked_at, b.finished into rows, finished from tenantry_private.rollout_batch(target, size, refused OPERATOR(pg_catalog.>) 0) b;
       refused := 0;
     exception
       when lock_not_available or deadlock_detected then
@@ -402,10 +401,10 @@ begin
     if refused OPERATOR(pg_catalog.>) 0 then
       size := pg_catalog.int4larger(10, size OPERATOR(pg_catalog./) 2);
       perform pg_catalog.pg_sleep(pg_catalog.random() OPERATOR(pg_catalog.*) 0.1);
-    else
-      -- About a tenth of a second a batch, at most twice or half as many rows as in the one before.
-      size := pg_catalog.int4smaller(50000, pg_catalog.int4larger(100, (size OPERATOR(pg_catalog.*) pg_catalog.float8larger(0.5, pg_catalog.float8smaller(2.0,
-        0.1 OPERATOR(pg_catalog./) pg_catalog.float8larger(0.001, pg_catalog.extract('epoch', pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) began)::float8))))::integer));
+    elsif rows OPERATOR(pg_catalog.>) (size OPERATOR(pg_catalog./) 2) then
+      -- About a tenth of a second a batch, at most twice or half as many rows as before.
+      size := pg_catalog.int4smaller(50000, pg_catalog.int4larger(100, pg_catalog.float8larger(size OPERATOR(pg_catalog.*) 0.5, pg_catalog.float8smaller(size OPERATOR(pg_catalog.*) 2.0,
+        rows OPERATOR(pg_catalog.*) 0.1 OPERATOR(pg_catalog./) pg_catalog.float8larger(0.001, pg_catalog.extract('epoch', pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) began)::float8)))::integer));
     end if;
     if not finished then
       call tenantry_private.heed_brakes(target, lsn, lsn_at, usual, waited);
