@@ -145,9 +145,15 @@ describe('the commands', () => {
     })
     const loses = books?.readers.map((each) => each.loses) ?? []
     expect([...loses].sort((a, b) => b - a)).toEqual(loses)
-    const { out } = await rollout('impact', 'books', '--limit', '1')
-    expect(out).toMatch(/books: \d of 3 readers would lose rows/)
-    expect(out).toContain('… and 2 more: --limit 3')
+    // Whoever loses nothing is counted, and not listed.
+    const [all] = (await asked('impact', 'books')) as { readers: { loses: number }[] }[]
+    const losing = all?.readers.filter((each) => each.loses > 0).length ?? 0
+    const { out } = await rollout('impact', 'books')
+    expect(out).toContain(`books: ${String(losing)} of 3 readers would lose rows`)
+    expect(out.match(/^│ (role|user)/gm)).toHaveLength(losing)
+    const { out: first } = await rollout('impact', 'books', '--limit', '1')
+    expect(first.match(/^│ (role|user)/gm)).toHaveLength(1)
+    expect(first.includes(`more: --limit ${String(losing)}`)).toBe(losing > 1)
   })
 
   it('quarantine: rows with what each signal says', async () => {

@@ -23,7 +23,7 @@ as $$
 begin
   raise exception 'the key share is %', why
     using errcode = 'TN005',
-          hint = 'Secrets need the application''s share of the master key: the tenantry pool brings it (keyShare), in SQL it is the second argument of tenantry.enter(); for psql users an admin names a file: tenantry.set_key_provider(''file'', …).';
+          hint = 'Secrets need the application''s share of the master key: the tenantry pool brings it (keyShare), in SQL it is the second argument of tenantry.enter(), and key_share => ''\x…'' of a procedure, as "tenantry keys share" prints it; for psql users an admin names a file: tenantry.set_key_provider(''file'', …).';
 end
 $$;
 

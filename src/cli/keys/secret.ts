@@ -7,7 +7,10 @@ export function secretOf(io: Io, variable: string): string {
   const secret = io.env[variable]
   if (secret) return secret
   throw new CliError('NO_SECRET', `${variable} is not set.`, {
-    hint: 'Set it to the secret the application uses, or make one: openssl rand -base64 48',
+    hint:
+      variable === 'TENANTRY_SECRET'
+        ? 'Set it to the secret the application uses, or make one: openssl rand -base64 48'
+        : 'Set it to the secret the application uses until now, and TENANTRY_SECRET to the new one.',
   })
 }
 

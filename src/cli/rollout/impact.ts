@@ -43,9 +43,11 @@ export function impactCommand(io: Io): Command {
         if (options.json) return io.out(json(impacts))
         for (const { table: name, readers, losing, total } of impacts) {
           io.out(`${name}: ${String(losing)} of ${String(total)} readers would lose rows\n`)
-          io.out(readerTable(readers, io.columns))
-          const left = total - readers.length
-          if (left > 0) io.out(`… and ${String(left)} more: --limit ${String(total)}\n`)
+          // They come first; the others are counted above, and listed by --json.
+          const shown = readers.filter(({ loses }) => loses > 0)
+          if (shown.length > 0) io.out(readerTable(shown, io.columns))
+          const left = losing - shown.length
+          if (left > 0) io.out(`… and ${String(left)} more: --limit ${String(losing)}\n`)
         }
       }),
     )
