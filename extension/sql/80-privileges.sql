@@ -151,13 +151,13 @@ begin
              'ambient_context', 'session_binding', 'login_refusal', 'require_ordinary_login', 'issuer_of', 'verified_claims', 'issuer_by_header', 'admitted', 'settle', 'enter_for_pass',
              'record_entities', 'refresh_table_owners', 'follow_secrets',
              'view_source', 'record_view', 'views_in_the_way', 'views_to_make', 'make_view', 'unmake_view', 'suspend_views', 'resume_views', 'make_seal', 'follow_alter', 'keep_trigger_note', 'before_alter', 'after_alter', 'after_drop',
-             'write_declaration', 'write_expressions', 'erase_declaration', 'make_reference_check', 'make_owner_fill', 'bear', 'birth_declaration', 'know_schema', 'weakness', 'refuse_weakening', 'watch', 'settle_watched', 'note_weakening', 'judge_policy', 'judge_trigger', 'judge_rule', 'judge_grants', 'judge_view', 'judge_ddl', 'bear_parts', 'is_new_part', 'is_followed_table', 'declared_of', 'settle_births', 'follow_schema', 'after_ddl', 'follow_renames', 'write_rename', 'forget_exceptions',
+             'write_declaration', 'write_expressions', 'erase_declaration', 'make_reference_check', 'make_owner_fill', 'bear', 'birth_declaration', 'know_schema', 'weakness', 'refuse_weakening', 'watch', 'settle_watched', 'note_weakening', 'judge_policy', 'judge_trigger', 'judge_rule', 'judge_grants', 'judge_view', 'judge_ddl', 'bear_parts', 'is_new_part', 'is_followed_table', 'declared_of', 'settle_births', 'note_schemas', 'follow_schemas', 'after_ddl', 'follow_renames', 'write_rename', 'forget_exceptions',
              'links_of', 'walk', 'reached', 'held', 'passable', 'may_revoke', 'behind', 'note', 'givers_live', 'link_ends', 'chain_ends', 'count_membership', 'require_container', 'visible_delegations', 'way_to', 'is_allowed',
              -- keys, shares and plaintexts
              'aes_encrypt', 'aes_decrypt', 'expanded', 'keep_share', 'key_file', 'current_share', 'has_share', 'wrapped', 'unwrapped', 'unlock', 'key_of',
              'sealing_key', 'hold_sealing_keys', 'sealed_ring', 'ring_content', 'ring_contents', 'ring_of', 'may_open', 'note_reading', 'seal_bytes', 'open_bytes', 'key_on_ring', 'is_ours', 'is_for',
              'remember_insert', 'inserting_mac', 'inserted_place', 'seal_ring', 'opened_anywhere', 'settle_secret', 'index_key', 'ensure_index_key', 'index_value',
-             'imported', 'convert_values', 'note_unopened', 'forget_unopened', 'key_file'])
+             'make_import', 'drop_idle_imports', 'imported', 'convert_values', 'note_unopened', 'forget_unopened', 'key_file'])
        and p.proowner = to_regrole('tenantry_owner')
   loop
     execute format('grant execute on routine %s to tenantry_admin', routine.signature);

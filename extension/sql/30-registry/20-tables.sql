@@ -122,12 +122,12 @@ comment on column tenantry_private.bound_roles.serial is 'The life of the id tha
 comment on column tenantry_private.bound_roles.person is 'Whether the role belongs to a person and may use enter_session().';
 comment on column tenantry_private.bound_roles.bound_at is 'When.';
 
+-- By its name: pg_upgrade gives schemas new numbers, and refuses columns of type regnamespace.
 create table tenantry_private.schemas (
   schema_name    name primary key,
   migration_role name,
   owner_column   name,
   owner_kind     text references tenantry_private.kinds (kind),
-  namespace      regnamespace,
   check ((owner_column is null) = (owner_kind is null))
 );
 
@@ -136,7 +136,6 @@ comment on column tenantry_private.schemas.schema_name is 'The schema.';
 comment on column tenantry_private.schemas.migration_role is 'The role that migrations run as; it has a policy of its own on every protected table there.';
 comment on column tenantry_private.schemas.owner_column is 'New tables with such a column are protected by it.';
 comment on column tenantry_private.schemas.owner_kind is 'The kind of that owner.';
-comment on column tenantry_private.schemas.namespace is 'The schema by its number, by which a renamed one is followed; of another number is one that was dropped and made anew.';
 
 create table tenantry_private.tables (
   relation             regclass    primary key,
@@ -196,14 +195,14 @@ comment on column tenantry_private.guarded_relations.database is 'The database.'
 comment on column tenantry_private.guarded_relations.owner is 'Whose it was.';
 
 create table tenantry_private.known_relations (
-  relation  regclass     not null primary key,
-  namespace regnamespace not null,
-  closed    boolean      not null default false
+  relation    regclass not null primary key,
+  schema_name name     not null,
+  closed      boolean  not null default false
 );
 
 comment on table tenantry_private.known_relations is 'Tables that were there when their schema was managed or when they were protected, or have been seen at their birth.';
 comment on column tenantry_private.known_relations.relation is 'The table.';
-comment on column tenantry_private.known_relations.namespace is 'The schema it was in: a table that moves in is a new one.';
+comment on column tenantry_private.known_relations.schema_name is 'The schema it was in: a table that moves in is a new one.';
 comment on column tenantry_private.known_relations.closed is 'Whether row-level security was enabled at its birth to close it, and it has not been opened since.';
 
 create table tenantry_private.settings (

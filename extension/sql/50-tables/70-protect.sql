@@ -33,8 +33,11 @@ begin
       on conflict (relation) do update
      set database = excluded.database, owner = excluded.owner
    where (g.database, g.owner) <> (excluded.database, excluded.owner);
-  insert into tenantry_private.known_relations (relation, namespace)
-  select c.oid, c.relnamespace from tenantry_private.relation_tree(target) tree join pg_catalog.pg_class c on c.oid = tree.relation
+  insert into tenantry_private.known_relations (relation, schema_name)
+  select c.oid, n.nspname
+    from tenantry_private.relation_tree(target) tree
+    join pg_catalog.pg_class c on c.oid = tree.relation
+    join pg_catalog.pg_namespace n on n.oid = c.relnamespace
       on conflict do nothing;
   perform tenantry_private.refresh_table_owners();
 end

@@ -8,22 +8,21 @@ set debug_print_plan = off
 as $$
 begin
   perform tenantry_private.require_admin('manage schemas');
-  -- What a call does not name stays, but not what was told of another schema that had the name.
+  -- What a call does not name stays.
   if managed then
     select coalesce(record_schema.migration_role, s.migration_role), coalesce(record_schema.owner_column, s.owner_column), coalesce(record_schema.owner_kind, s.owner_kind)
       into record_schema.migration_role, record_schema.owner_column, record_schema.owner_kind
       from (select 1) as one
-      left join tenantry_private.schemas s on s.schema_name = target and s.namespace = to_regnamespace(quote_ident(target));
+      left join tenantry_private.schemas s on s.schema_name = target;
   end if;
   if not managed or not exists (select from tenantry_private.schemas s where s.schema_name = target) then
     perform tenantry_private.know_schema(target, managed);
   end if;
   if managed then
-    insert into tenantry_private.schemas as s (schema_name, migration_role, owner_column, owner_kind, namespace)
-    values (target, nullif(record_schema.migration_role, ''), nullif(record_schema.owner_column, ''), nullif(record_schema.owner_kind, ''),
-            to_regnamespace(quote_ident(target)))
+    insert into tenantry_private.schemas as s (schema_name, migration_role, owner_column, owner_kind)
+    values (target, nullif(record_schema.migration_role, ''), nullif(record_schema.owner_column, ''), nullif(record_schema.owner_kind, ''))
         on conflict (schema_name) do update
-       set migration_role = excluded.migration_role, owner_column = excluded.owner_column, owner_kind = excluded.owner_kind, namespace = excluded.namespace;
+       set migration_role = excluded.migration_role, owner_column = excluded.owner_column, owner_kind = excluded.owner_kind;
   else
     delete from tenantry_private.schemas s where s.schema_name = target;
   end if;

@@ -99,10 +99,16 @@ begin
     end if;
     return next;
   end loop;
+  return query
+  select 'warning', 'schema_missing', quote_ident(s.schema_name),
+         'it is managed and is not there: it was dropped, or renamed unseen, and then new tables in it are not watched until manage_schema() is told its new name',
+         format('select * from tenantry.unmanage_schema(%L);', s.schema_name)
+    from tenantry.schemas s
+   where not exists (select from pg_catalog.pg_namespace n where n.nspname = s.schema_name);
 end
 $$;
 
-comment on function tenantry_private.undeclared_findings() is 'Findings table_undeclared, relation_unprotectable.';
+comment on function tenantry_private.undeclared_findings() is 'Findings table_undeclared, relation_unprotectable, schema_missing.';
 
 create function tenantry_private.user_logins()
 returns text

@@ -81,7 +81,7 @@ create table tenantry_private.encrypted_columns (
   audited      boolean      not null default false,
   max_length   integer,
   plain_column name,
-  import_with  regprocedure,
+  imports      boolean      not null default false,
   declared_by  name         not null default session_user,
   declared_at  timestamptz  not null default now(),
   unique (relation, column_name, path)
@@ -100,7 +100,7 @@ comment on column tenantry_private.encrypted_columns.index_attnum is 'The number
 comment on column tenantry_private.encrypted_columns.audited is 'Whether reading it decrypted is recorded.';
 comment on column tenantry_private.encrypted_columns.max_length is 'What varchar(n) allowed; kept for plaintexts.';
 comment on column tenantry_private.encrypted_columns.plain_column is 'While it is being encrypted: the column with copies of the plaintexts.';
-comment on column tenantry_private.encrypted_columns.import_with is 'While it is being encrypted: opens values that the application had encrypted itself.';
+comment on column tenantry_private.encrypted_columns.imports is 'While it is being encrypted: whether a supplied function opens values that the application had encrypted itself.';
 comment on column tenantry_private.encrypted_columns.declared_by is 'The login role that declared it.';
 comment on column tenantry_private.encrypted_columns.declared_at is 'When.';
 

@@ -46,6 +46,7 @@ begin
    where c.attnum is distinct from tenantry_private.column_number(c.relation, c.column_name)
       or c.index_attnum is distinct from tenantry_private.column_number(c.relation, c.index_column)
       or c.index_column is not null and tenantry_private.column_number(c.relation, c.index_column) is null;
+  perform tenantry_private.drop_idle_imports();
 end
 $$;
 

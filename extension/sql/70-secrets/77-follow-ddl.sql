@@ -117,14 +117,16 @@ set debug_print_rewritten = off
 set debug_print_plan = off
 as $$
 begin
-  if exists (select from tenantry_private.views) and current_query() ~* E'\\m(drop|type|set\\s+schema|rename)\\M' then
+  if tg_tag = 'ALTER SCHEMA' then
+    perform tenantry_private.note_schemas();
+  elsif exists (select from tenantry_private.views) and current_query() ~* E'\\m(drop|type|set\\s+schema|rename)\\M' then
     perform tenantry_private.suspend_facades(current_query());
     perform tenantry_private.suspend_reach_views(current_query());
   end if;
 end
 $$;
 
-comment on function tenantry_private.before_alter() is 'Event trigger in front of ALTER TABLE and DROP TABLE.';
+comment on function tenantry_private.before_alter() is 'Event trigger in front of ALTER TABLE, DROP TABLE and ALTER SCHEMA.';
 
 create function tenantry_private.after_alter()
 returns event_trigger
@@ -197,6 +199,9 @@ begin
       delete from tenantry_private.known_relations k where k.relation = item.objid;
       delete from tenantry_private.views v where v.relation = item.objid;
       delete from tenantry_private.encrypted_columns e where e.relation = item.objid;
+      if found then
+        perform tenantry_private.drop_idle_imports();
+      end if;
       delete from tenantry_private.engine_jobs j where j.relation = item.objid;
     end if;
   end loop;
@@ -216,9 +221,9 @@ begin
       using errcode = '42501', hint = 'Without them, run ALTER TABLE on protected tables by tenantry.alter_table(), and tenantry.sync() after others'' changes.';
   end if;
   if not exists (select from pg_catalog.pg_event_trigger e where e.evtname = 'tenantry_before_alter') then
-    create event trigger tenantry_before_alter on ddl_command_start when tag in ('ALTER TABLE', 'DROP TABLE') execute function tenantry_private.before_alter();
+    create event trigger tenantry_before_alter on ddl_command_start when tag in ('ALTER TABLE', 'DROP TABLE', 'ALTER SCHEMA') execute function tenantry_private.before_alter();
     alter event trigger tenantry_before_alter enable always;
-    comment on event trigger tenantry_before_alter is 'tenantry: lets decrypting views and those of the reach path out of the way of ALTER TABLE and DROP TABLE.';
+    comment on event trigger tenantry_before_alter is 'tenantry: lets decrypting views and those of the reach path out of the way of ALTER TABLE and DROP TABLE, and notes what schemas are called.';
   end if;
   if not exists (select from pg_catalog.pg_event_trigger e where e.evtname = 'tenantry_after_drop') then
     create event trigger tenantry_after_drop on sql_drop execute function tenantry_private.after_drop();

@@ -101,7 +101,63 @@ comment on column tenantry_private.converted.blind is 'Their blind indexes.';
 comment on column tenantry_private.converted.changed is 'How many new values there are.';
 comment on column tenantry_private.converted.unopened is 'Of a value that does not open and is left as it is: the key that it names, or 0 where this database has not sealed it.';
 
-create function tenantry_private.imported(import_with regprocedure, value text)
+-- The supplied function is called by one of ours, whose body the catalog keeps by numbers: so it is followed when it is renamed
+-- or moved, cannot be dropped or exchanged for another of its name meanwhile, and goes through pg_dump and pg_upgrade, which
+-- refuses columns of type regprocedure.
+create function tenantry_private.import_name(secret_column uuid)
+returns text
+language sql immutable
+set search_path = pg_catalog, pg_temp
+return 'import_' || replace(secret_column::text, '-', '');
+
+comment on function tenantry_private.import_name(uuid) is 'The name of the function that calls the one which opens what the application had encrypted in a column.';
+
+create function tenantry_private.make_import(secret_column uuid, import_with regprocedure)
+returns void
+language plpgsql volatile
+as $$
+declare
+  routine  constant text := format('tenantry_private.%I(text)', tenantry_private.import_name(secret_column));
+  supplied record;
+begin
+  select n.nspname, p.proname,
+         p.prokind = 'f' and p.prosecdef and not p.proretset and p.pronargs = 1 and p.proargtypes[0] = 'text'::regtype and p.prorettype = 'text'::regtype
+           and has_function_privilege('tenantry_owner', p.oid, 'execute') and has_schema_privilege('tenantry_owner', n.oid, 'usage') as fits
+    into supplied
+    from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace where p.oid = import_with;
+  if supplied.fits is not true then
+    perform tenantry_private.refuse(format('%s cannot open what the application had encrypted', import_with),
+      format('It takes text, returns text and runs as its author. Run: alter function %s security definer set search_path = pg_catalog, pg_temp; grant execute on function %1$s to tenantry_owner; grant usage on schema %2$I to tenantry_owner;', import_with, supplied.nspname));
+  end if;
+  execute format('create function %s returns text language sql volatile set search_path = pg_catalog, pg_temp return %I.%I($1)', routine, supplied.nspname, supplied.proname);
+  execute format('revoke all on function %s from public', routine);
+  execute format('comment on function %s is %L', routine, 'Opens what the application had encrypted itself, while its column is being encrypted.');
+end
+$$;
+
+comment on function tenantry_private.make_import(uuid, regprocedure) is 'Makes the function that calls a supplied one, after looking at it. Error: TN011.';
+
+create function tenantry_private.drop_idle_imports()
+returns void
+language plpgsql volatile
+as $$
+declare
+  idle regprocedure;
+begin
+  for idle in
+    select p.oid
+      from pg_catalog.pg_proc p
+     where p.pronamespace = 'tenantry_private'::regnamespace and p.proname ~ '^import_[0-9a-f]{32}$'
+       and not exists (select from tenantry_private.encrypted_columns c where c.imports and tenantry_private.import_name(c.column_id) = p.proname)
+  loop
+    execute format('drop function %s', idle);
+  end loop;
+end
+$$;
+
+comment on function tenantry_private.drop_idle_imports() is 'Drops the functions of make_import() whose columns import no more.';
+
+create function tenantry_private.imported(secret_column uuid, value text)
 returns text
 language plpgsql volatile
 as $$
@@ -109,12 +165,12 @@ as $$
 declare
   result text;
 begin
-  execute format('select %s($1)', import_with::regproc) into result using value;
+  execute format('select tenantry_private.%I($1)', tenantry_private.import_name(secret_column)) into result using value;
   return result;
 end
 $$;
 
-comment on function tenantry_private.imported(regprocedure, text) is 'What a supplied function makes of a value that the application had encrypted itself.';
+comment on function tenantry_private.imported(uuid, text) is 'What a supplied function makes of a value that the application had encrypted itself.';
 
 -- sealing_key() for many entities at once: what is the same for all of them is asked for once.
 create function tenantry_private.hold_sealing_keys(labels text[], keys tenantry_private.unlocked_key[], leave_gone boolean)
@@ -269,7 +325,7 @@ begin
   quoted  := secret.data_type in ('json', 'jsonb');
   binary_ := secret.data_type = 'bytea';
   tag_key := (select t.secret from tenantry_private.tag_keys t);
-  simple  := filling and not quoted and not binary_ and secret.import_with is null and secret.index_column is null;
+  simple  := filling and not quoted and not binary_ and not secret.imports and secret.index_column is null;
   if secret.index_column is not null and filling then
     index_row := (select i from tenantry_private.index_keys i where i.column_id = secret_column);
     if index_row.column_id is null then
@@ -323,12 +379,12 @@ begin
     if filling then
       if not sealed then
         plain := case
-          when secret.import_with is null and binary_ then given[position]::bytea
-          when secret.import_with is null then convert_to(given[position], 'UTF8')
-          when binary_ then decode(substr(tenantry_private.imported(secret.import_with, given[position]), 3), 'hex')
+          when not secret.imports and binary_ then given[position]::bytea
+          when not secret.imports then convert_to(given[position], 'UTF8')
+          when binary_ then decode(substr(tenantry_private.imported(secret_column, given[position]), 3), 'hex')
           when quoted and left(given[position], 1) = '"'
-            then convert_to(to_jsonb(tenantry_private.imported(secret.import_with, given[position]::jsonb #>> '{}'))::text, 'UTF8')
-          else convert_to(tenantry_private.imported(secret.import_with, given[position]), 'UTF8') end;
+            then convert_to(to_jsonb(tenantry_private.imported(secret_column, given[position]::jsonb #>> '{}'))::text, 'UTF8')
+          else convert_to(tenantry_private.imported(secret_column, given[position]), 'UTF8') end;
         if plain is null then
           perform tenantry_private.refuse(format('the import function gives NULL for the value of %s', label),
             'It must open every value that is there, or raise an error that says what is wrong.');
@@ -369,15 +425,15 @@ begin
         value := case
           when plain is null then 'unreadable'
           when copies[position] is null then null
-          when secret.import_with is null
+          when not secret.imports
                and plain is distinct from case when binary_ then copies[position]::bytea else convert_to(copies[position], 'UTF8') end
             then 'different'
-          when secret.import_with is not null
+          when secret.imports
                and plain is distinct from case
                      when quoted and left(copies[position], 1) = '"'
-                       then convert_to(to_jsonb(tenantry_private.imported(secret.import_with, copies[position]::jsonb #>> '{}'))::text, 'UTF8')
-                     when binary_ then decode(substr(tenantry_private.imported(secret.import_with, copies[position]), 3), 'hex')
-                     else convert_to(tenantry_private.imported(secret.import_with, copies[position]), 'UTF8') end
+                       then convert_to(to_jsonb(tenantry_private.imported(secret_column, copies[position]::jsonb #>> '{}'))::text, 'UTF8')
+                     when binary_ then decode(substr(tenantry_private.imported(secret_column, copies[position]), 3), 'hex')
+                     else convert_to(tenantry_private.imported(secret_column, copies[position]), 'UTF8') end
                and plain is distinct from convert_to(copies[position], 'UTF8')
             then 'different' end;
       end if;

@@ -1,4 +1,4 @@
-create function tenantry_private.record_encrypted_column(secret tenantry_private.encrypted_columns)
+create function tenantry_private.record_encrypted_column(secret tenantry_private.encrypted_columns, import_with regprocedure default null)
 returns void
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
@@ -18,15 +18,18 @@ begin
     made_from := gen_random_uuid();
   end if;
   insert into tenantry_private.encrypted_columns
-         (column_id, relation, column_name, attnum, index_attnum, path, data_type, state, index_column, audited, max_length, plain_column, import_with)
+         (column_id, relation, column_name, attnum, index_attnum, path, data_type, state, index_column, audited, max_length, plain_column, imports)
   values (made_from, secret.relation, secret.column_name, tenantry_private.column_number(secret.relation, secret.column_name),
           tenantry_private.column_number(secret.relation, secret.index_column), secret.path, secret.data_type, secret.state, secret.index_column, secret.audited,
-          secret.max_length, secret.plain_column, secret.import_with);
+          secret.max_length, secret.plain_column, import_with is not null);
+  if import_with is not null then
+    perform tenantry_private.make_import(made_from, import_with);
+  end if;
   perform tenantry_private.note('encrypt_column', secret.relation::text, jsonb_build_object('column', secret.column_name, 'path', nullif(secret.path, '{}'), 'state', secret.state));
 end
 $$;
 
-comment on function tenantry_private.record_encrypted_column(tenantry_private.encrypted_columns) is 'Declares an encrypted column: the definer half of encrypt_column().';
+comment on function tenantry_private.record_encrypted_column(tenantry_private.encrypted_columns, regprocedure) is 'Declares an encrypted column: the definer half of encrypt_column().';
 
 create function tenantry_private.move_encrypted_column(secret_column uuid, to_state text)
 returns void
@@ -49,9 +52,10 @@ begin
     update tenantry_private.encrypted_columns c
        set state        = to_state,
            plain_column = case when to_state <> 'sealed' then c.plain_column end,
-           import_with  = case when to_state <> 'sealed' then c.import_with end
+           imports      = to_state <> 'sealed' and c.imports
      where c.column_id = secret_column;
   end if;
+  perform tenantry_private.drop_idle_imports();
   perform tenantry_private.note(case when to_state is null then 'unencrypt_column' else 'encrypt_existing' end, target::text,
     jsonb_build_object('column', the_column, 'state', coalesce(to_state, 'plain')));
 end
@@ -301,13 +305,6 @@ begin
     perform tenantry_private.refuse(format('the name of the decrypting view, %s, is taken', taken),
       format('A table of that name in another schema has it. Rename one of the tables: alter table %s rename to …;', target));
   end if;
-  if import_with is not null
-     and not coalesce((select p.prosecdef and p.pronargs = 1 and p.proargtypes[0] = 'text'::regtype and p.prorettype = 'text'::regtype
-                              and has_function_privilege('tenantry_owner', p.oid, 'execute')
-                         from pg_catalog.pg_proc p where p.oid = import_with), false) then
-    perform tenantry_private.refuse(format('%s cannot open what the application had encrypted', import_with),
-      format('It takes text, returns text and runs as its author. Run: alter function %s security definer set search_path = pg_catalog, pg_temp; grant execute on function %1$s to tenantry_owner;', import_with));
-  end if;
   declaration := tenantry_private.declared(target);
   select a.* into "column" from pg_catalog.pg_attribute a where a.attrelid = target and a.attname = column_name;
 
@@ -319,7 +316,6 @@ begin
   secret.state       := 'sealed';
   if tenantry_private.values_there(target, column_name, path, blind_index) then
     secret.state        := 'added';
-    secret.import_with  := import_with;
     secret.plain_column := tenantry_private.free_column(target, column_name || '_plain');
     statements := statements || format('alter table %s add column %I %s', target, secret.plain_column,
       case when path <> '{}' then 'jsonb' else format_type("column".atttypid, null) end);
@@ -355,12 +351,12 @@ begin
     return next;
   end loop;
   if not dry_run then
-    perform tenantry_private.record_encrypted_column(secret);
+    perform tenantry_private.record_encrypted_column(secret, import_with);
     return query select * from tenantry_private.settle_table(target, last, false);
   else
     -- Declared for as long as it takes to plan what would follow.
     begin
-      perform tenantry_private.record_encrypted_column(secret);
+      perform tenantry_private.record_encrypted_column(secret, import_with);
       select * into later from tenantry_private.plan_everything(target);
       raise exception using errcode = 'TN000';
     exception

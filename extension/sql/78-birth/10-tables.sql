@@ -30,6 +30,18 @@ comment on column tenantry_private.watched_relations.relation is 'The table.';
 comment on column tenantry_private.watched_relations.xact is 'The transaction.';
 comment on column tenantry_private.watched_relations.born is 'Whether the table was born in it.';
 
+create table tenantry_private.altered_schemas (
+  namespace   oid  not null,
+  xact        xid8 not null,
+  schema_name name not null,
+  primary key (namespace, xact)
+);
+
+comment on table tenantry_private.altered_schemas is 'While ALTER SCHEMA runs: what schemas were called before it. The catalog has the new name only, and numbers are not kept, because pg_upgrade does not keep them.';
+comment on column tenantry_private.altered_schemas.namespace is 'The schema.';
+comment on column tenantry_private.altered_schemas.xact is 'The transaction.';
+comment on column tenantry_private.altered_schemas.schema_name is 'Its name before.';
+
 create view tenantry.rules as
 select r.schema_name, r.pattern, r.owner_column, r.owner_kind, r.owner_from from tenantry_private.birth_rules r;
 

@@ -126,9 +126,9 @@ declare
   has_rows    boolean;
   statements  text[];
 begin
-  insert into tenantry_private.known_relations (relation, namespace)
-  select c.oid, c.relnamespace from pg_catalog.pg_class c where c.oid = target
-      on conflict (relation) do update set namespace = excluded.namespace;
+  insert into tenantry_private.known_relations (relation, schema_name)
+  select c.oid, n.nspname from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace where c.oid = target
+      on conflict (relation) do update set schema_name = excluded.schema_name;
   if above is not null then
     -- by a statement of its own birth
     if exists (select from tenantry_private.watched_relations w where w.relation = target and w.xact = pg_current_xact_id() and w.born) then
@@ -249,7 +249,7 @@ begin atomic
     from tenantry_private.schemas s
     join pg_catalog.pg_namespace n on n.nspname = s.schema_name
     join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relkind in ('r', 'p', 'f', 'm') and c.relpersistence <> 't'
-   where not exists (select from tenantry_private.known_relations k where k.relation = c.oid and k.namespace = c.relnamespace)
+   where not exists (select from tenantry_private.known_relations k where k.relation = c.oid and k.schema_name = n.nspname)
      and not exists (select from tenantry_private.tables t where t.relation = c.oid)
      and not exists (select from pg_catalog.pg_depend d where d.classid = 'pg_catalog.pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
    order by c.oid;
@@ -283,13 +283,13 @@ begin
   delete from tenantry_private.known_relations k where not exists (select from pg_catalog.pg_class c where c.oid = k.relation);
   if managed then
     -- What is there already is for people to decide: survey, protect(), rollouts.
-    insert into tenantry_private.known_relations (relation, namespace)
-    select c.oid, c.relnamespace
+    insert into tenantry_private.known_relations (relation, schema_name)
+    select c.oid, n.nspname
       from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
      where n.nspname = the_schema and c.relkind in ('r', 'p', 'f', 'm')
-        on conflict (relation) do update set namespace = excluded.namespace;
+        on conflict (relation) do update set schema_name = excluded.schema_name;
   else
-    delete from tenantry_private.known_relations k where k.namespace = to_regnamespace(quote_ident(the_schema));
+    delete from tenantry_private.known_relations k where k.schema_name = the_schema;
   end if;
 end
 $$;

@@ -1,24 +1,52 @@
 -- The event triggers. One runs as whoever runs the statement, because only the owner of a table may alter it; what it asks
 -- and records are definers that work inside of an event trigger alone, on what the statement touched.
 
+-- Schemas are kept by their names, of which the catalog shows only the one a statement has given: so they are noted in front
+-- of it. One at a time, or a second one could note a name that the first is changing.
+create function tenantry_private.note_schemas()
+returns void
+language plpgsql volatile
+as $$
+begin
+  lock table tenantry_private.altered_schemas in share row exclusive mode;
+  -- What an event trigger of others' altered within a statement that is not over.
+  perform tenantry_private.follow_schemas();
+  insert into tenantry_private.altered_schemas (namespace, xact, schema_name)
+  select n.oid, pg_current_xact_id(), n.nspname
+    from pg_catalog.pg_namespace n
+   where n.nspname in (select s.schema_name from tenantry_private.schemas s
+                       union
+                       select k.schema_name from tenantry_private.known_relations k);
+end
+$$;
+
+comment on function tenantry_private.note_schemas() is 'In front of ALTER SCHEMA: notes what schemas are called that are managed or hold known tables.';
+
 -- A renamed schema is managed under its new name; one that is dropped and made anew still is.
-create function tenantry_private.follow_schema(target oid)
+create function tenantry_private.follow_schemas()
 returns void
 language plpgsql volatile
 as $$
 declare
-  the_name constant name := (select n.nspname from pg_catalog.pg_namespace n where n.oid = target);
+  noted    record;
+  new_name name;
 begin
-  if exists (select from tenantry_private.schemas s where s.namespace = target and s.schema_name <> the_name) then
-    delete from tenantry_private.schemas s where s.schema_name = the_name;
-    update tenantry_private.schemas s set schema_name = the_name where s.namespace = target;
-  else
-    update tenantry_private.schemas s set namespace = target where s.schema_name = the_name and s.namespace is distinct from target;
-  end if;
+  for noted in
+    delete from tenantry_private.altered_schemas a where a.xact = pg_current_xact_id_if_assigned() returning a.namespace, a.schema_name as old_name
+  loop
+    new_name := (select n.nspname from pg_catalog.pg_namespace n where n.oid = noted.namespace);
+    continue when new_name is null or new_name = noted.old_name;
+    if exists (select from tenantry_private.schemas s where s.schema_name = noted.old_name) then
+      delete from tenantry_private.schemas s where s.schema_name = new_name;
+      update tenantry_private.schemas s set schema_name = new_name where s.schema_name = noted.old_name;
+    end if;
+    delete from tenantry_private.known_relations k where k.schema_name = new_name;
+    update tenantry_private.known_relations k set schema_name = new_name where k.schema_name = noted.old_name;
+  end loop;
 end
 $$;
 
-comment on function tenantry_private.follow_schema(oid) is 'Follows a schema that was renamed or made anew in what is managed.';
+comment on function tenantry_private.follow_schemas() is 'Behind ALTER SCHEMA: follows schemas that were renamed in what is managed, and in which tables are known.';
 
 create function tenantry_private.judge_ddl()
 returns setof text
@@ -33,14 +61,16 @@ declare
   found_weak text;
   managed    constant boolean := exists (select from tenantry_private.schemas);
 begin
+  perform tenantry_private.follow_schemas();
   if not managed and not exists (select from tenantry_private.guarded_relations) then
     return;
   end if;
   for item in
     select distinct on (d.classid, d.objid) d.classid, d.objid, d.command_tag, lower(d.object_type) as object_type,
-           c.relkind, c.relpersistence, c.relispartition, c.relnamespace, t.class, c.oid is not null and tenantry_private.is_guarded(c.oid) as guarded
+           c.relkind, c.relpersistence, c.relispartition, n.nspname as schema_name, t.class, c.oid is not null and tenantry_private.is_guarded(c.oid) as guarded
       from pg_event_trigger_ddl_commands() d
       left join pg_catalog.pg_class c on d.classid = 'pg_catalog.pg_class'::regclass and c.oid = d.objid
+      left join pg_catalog.pg_namespace n on n.oid = c.relnamespace
       left join tenantry_private.tables t on t.relation = c.oid
      where not d.in_extension
   loop
@@ -49,7 +79,12 @@ begin
         perform tenantry_private.judge_grants();
       end if;
     elsif item.classid = 'pg_catalog.pg_namespace'::regclass then
-      perform tenantry_private.follow_schema(item.objid);
+      -- Made under the name of one that was dropped: what was known there is new in this one.
+      if item.command_tag = 'CREATE SCHEMA' then
+        delete from tenantry_private.known_relations k
+         where k.schema_name = (select n.nspname from pg_catalog.pg_namespace n where n.oid = item.objid)
+           and not exists (select from pg_catalog.pg_class c where c.oid = k.relation and c.relnamespace = item.objid);
+      end if;
     elsif item.classid = 'pg_catalog.pg_policy'::regclass then
       perform tenantry_private.judge_policy(item.objid, item.command_tag = 'ALTER POLICY');
     elsif item.classid = 'pg_catalog.pg_trigger'::regclass then
@@ -75,8 +110,8 @@ begin
       elsif tenantry_private.is_followed_table(item.objid) and tenantry_private.triggers_off(item.objid) is not null and not tenantry_private.is_admin() then
         perform tenantry_private.refuse_weakening(item.objid, tenantry_private.triggers_off(item.objid));
       elsif item.class is null and managed
-            and exists (select from tenantry_private.schemas s where s.schema_name = (select n.nspname from pg_catalog.pg_namespace n where n.oid = item.relnamespace))
-            and not exists (select from tenantry_private.known_relations k where k.relation = item.objid and k.namespace = item.relnamespace) then
+            and exists (select from tenantry_private.schemas s where s.schema_name = item.schema_name)
+            and not exists (select from tenantry_private.known_relations k where k.relation = item.objid and k.schema_name = item.schema_name) then
         return query select * from tenantry_private.bear(item.objid);
         if item.relkind in ('r', 'p') and not exists (select from tenantry_private.tables t where t.relation = item.objid) and tenantry_private.protected_above(item.objid) is null then
           raise notice '% is closed to the application, because %', item.objid::regclass,

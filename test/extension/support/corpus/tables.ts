@@ -28,6 +28,11 @@ export const tables: readonly Case[] = [
     found: 'critical relation_unprotectable',
   },
   {
+    name: 'a managed schema that is not there',
+    given: `create schema former; select tenantry.manage_schema('former'); drop schema former`,
+    found: 'warning schema_missing',
+  },
+  {
     name: 'a view of a superuser',
     given:
       'create view all_notes as select * from notes; grant select on all_notes to tenantry_user',
