@@ -123,6 +123,37 @@ describe('getting into a room', () => {
     ).toBe('00000')
   })
 
+  attack(
+    'joining a room, or rising in it, by a trigger of the application that writes the row',
+    async () => {
+      // A membership that is switched on and off by another column, as applications do it before the row is stored.
+      await at.db.admin.query(`set role attacks_owner;
+      alter table town.members add column on_duty boolean not null default true;
+      create function town.on_duty() returns trigger language plpgsql as $$
+        begin new.role := case when new.on_duty then 'host' else 'off' end; return new; end $$;
+      create trigger on_duty before update of on_duty on town.members for each row execute function town.on_duty();
+      reset role`)
+      const duty = (on: boolean) => `update reach.members set on_duty = ${on} where id = 1`
+      const roles = `select role from tenantry_private.memberships where member_id = '${carol.id}' and container_id = '${roomOfBob}'`
+      const before = await ids(at.db.admin, roles)
+      try {
+        // Carol writes rows of the room, and is no host.
+        expect(await at.tried([carol.entity], duty(true))).toBe('42501')
+        expect(await ids(at.db.admin, roles)).toEqual(before)
+        // What Bob switches off ends at once, and what he switches on is told, too.
+        await at.done([bob.entity], (c) => c.query(duty(false)))
+        control(await ids(at.db.admin, 'select role from town.members where id = 1')).toEqual([
+          'off',
+        ])
+        expect(await ids(at.db.admin, roles)).toEqual(['off'])
+      } finally {
+        await at.db.admin.query(
+          `drop function town.on_duty() cascade; alter table town.members drop column on_duty; update town.members set role = 'member' where id = 1`,
+        )
+      }
+    },
+  )
+
   attack('a row of members moved to another room', async () => {
     // Dave owns the row that says that he looks on in Bob's room; Carol's is Bob's.
     const move = 'update PATH.members set room_id = $1 where member_id = $2'

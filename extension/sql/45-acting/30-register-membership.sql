@@ -117,6 +117,7 @@ declare
   recording boolean;
   item      record;
   known     boolean := false;
+  same      boolean;
 begin
   -- What to read comes from the registry, not from the trigger's arguments, which whoever creates a trigger chooses.
   -- Asked first, recorded then: whoever changes their own role does so with what they hold still, also where one row makes
@@ -130,6 +131,14 @@ begin
         continue;
       end if;
       perform tenantry_private.require_membership_columns(source);
+      if tg_op = 'UPDATE' then
+        -- most often something else of the row
+        execute format('select (($1).%1$I, %2$s, %3$s) is not distinct from (($2).%1$I, %4$s, %5$s)', source.container_column,
+          coalesce(tenantry_private.format_with('($1).%I', source.member_column), 'null'), coalesce(tenantry_private.format_with('($1).%I', source.role_column), 'null'),
+          coalesce(tenantry_private.format_with('($2).%I', source.member_column), 'null'), coalesce(tenantry_private.format_with('($2).%I', source.role_column), 'null'))
+          into same using old, new;
+        continue when same;
+      end if;
       for item in
         execute format('select m.member, m.container, m.role, m.change from (%s) m where m.member is not null and m.container is not null order by m.change',
           case tg_op
@@ -331,21 +340,15 @@ returns text[]
 language plpgsql stable
 set search_path = pg_catalog, pg_temp
 as $$
-declare
-  columns text;
 begin
-  select string_agg(distinct quote_ident(c), ', ' order by quote_ident(c))
-    into columns
-    from tenantry.membership_sources s
-   cross join lateral unnest(array[s.member_column, s.container_column, s.role_column]) as c
-   where s.relation = target and c is not null;
-  if columns is null then
+  if not exists (select from tenantry.membership_sources s where s.relation = target) then
     return array[
       format('drop trigger if exists "Asks_tenantry_membership" on %s', target),
       format('drop trigger if exists tenantry_membership_truncate on %s', target)];
   end if;
   return array[
-    format('create or replace trigger "Asks_tenantry_membership" after insert or delete or update of %s on %s for each row execute function tenantry_private.follow_membership()', columns, target),
+    -- Of every update: what it sets is not all that it changes, where the application has triggers of its own before it.
+    format('create or replace trigger "Asks_tenantry_membership" after insert or delete or update on %s for each row execute function tenantry_private.follow_membership()', target),
     format('create or replace trigger tenantry_membership_truncate after truncate on %s for each statement execute function tenantry_private.follow_membership()', target),
     format('alter table %s enable always trigger "Asks_tenantry_membership"', target),
     format('alter table %s enable always trigger tenantry_membership_truncate', target)];
@@ -365,15 +368,9 @@ return (
    where t.tgrelid = target and t.tgenabled = 'A' and t.tgqual is null
      and (t.tgname, t.tgtype) in (('Asks_tenantry_membership', 29), ('tenantry_membership_truncate', 32))
      and p.pronamespace = to_regnamespace('tenantry_private') and p.proname = 'follow_membership'
-     -- watches every column that a member is read from
-     and (t.tgtype = 32 or not exists (
-            select
-              from tenantry.membership_sources s
-             cross join lateral unnest(array[s.member_column, s.container_column, s.role_column]) as c (name)
-             where s.relation = target and c.name is not null
-               and tenantry_private.column_number(target, c.name) <> all (t.tgattr::smallint[]))));
+     and cardinality(t.tgattr::smallint[]) = 0);
 
-comment on function tenantry_private.is_followed(regclass) is 'Whether the triggers on a table of memberships are there, on, and watch what they should.';
+comment on function tenantry_private.is_followed(regclass) is 'Whether the triggers on a table of memberships are there, on, and fire at every change.';
 
 create function tenantry.register_membership(
   target           regclass,

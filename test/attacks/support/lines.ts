@@ -90,6 +90,7 @@ export const designed = {
     'joining a room by writing a row of its members, by insert',
     'joining a room by writing a row of its members, by update',
     'joining a room by writing a row of its members, by upsert',
+    'joining a room, or rising in it, by a trigger of the application that writes the row',
     'a row of members moved to another room',
     'a member who raises their own role',
     'a member who makes others more than they are themselves',

@@ -14,6 +14,10 @@ export const rooms = {
     login,
     'who adds a member holds delegate on the room, asked by a trigger',
   ),
+  'joining a room, or rising in it, by a trigger of the application that writes the row': closed(
+    'a member who may update',
+    'members are asked for and followed by what the row has become',
+  ),
   'a row of members moved to another room': closed(
     login,
     'the new room is asked for like a new row’s',
