@@ -64,6 +64,11 @@ describe('protection that is taken away, or does not bind', () => {
     await found('drop trigger tenantry_references_update on town.comments', 'reference_unchecked')
     await found('alter table town.agents disable trigger tenantry_kind', 'kind_unfollowed')
     await found('drop trigger tenantry_kind on town.users', 'kind_unfollowed')
+    await found('drop trigger tenantry_kind_moved on town.agents', 'kind_unfollowed')
+    await found(
+      'create or replace trigger tenantry_kind after insert or delete or update of id on town.agents for each row execute function tenantry_private.follow_kind(); alter table town.agents enable always trigger tenantry_kind',
+      'kind_unfollowed',
+    )
     await found('drop trigger tenantry_kind_truncate on town.users', 'kind_unfollowed')
     await found('alter table town.users enable replica trigger tenantry_kind', 'kind_unfollowed')
   })

@@ -123,6 +123,17 @@ describe('who somebody says to be', () => {
     await at.db.admin.query('update town.agents set owner_id = $2 where id = $1', [id, bob.id])
     expect(await outcome(alice.entity, `agent:${id}`)).toBe('TN004')
     expect(await seen(bob.entity, `agent:${id}`)).toEqual(bob.notes)
+    // Also where a trigger of the application takes it away, of which the update says nothing.
+    await at.db.admin
+      .query(`set role attacks_owner; alter table town.agents add column left_to uuid;
+      create function town.leave_to() returns trigger language plpgsql as $$ begin new.owner_id := new.left_to; return new; end $$;
+      create trigger leave_to before update of left_to on town.agents for each row execute function town.leave_to(); reset role`)
+    await at.db.admin.query('update town.agents set left_to = $2 where id = $1', [id, alice.id])
+    expect(await outcome(bob.entity, `agent:${id}`)).toBe('TN004')
+    expect(await seen(alice.entity, `agent:${id}`)).toEqual(alice.notes)
+    await at.db.admin.query(
+      'drop function town.leave_to() cascade; alter table town.agents drop column left_to',
+    )
   })
 
   attack('making an agent that acts for somebody else', async () => {

@@ -154,6 +154,26 @@ $$;
 
 comment on function tenantry_private.read_kind(text) is 'Brings the registry in step with the table of a kind; returns how many entities changed. Runs as whoever may read the table.';
 
+-- Beside the one that names its columns, by which renamed ones are found, one that looks at what the row has become: a trigger
+-- of the application may have changed more than the update names.
+create function tenantry_private.kind_triggers(target regclass, id_column name, owner_column name)
+returns table (name name, type integer, statements text[])
+language sql stable
+set search_path = pg_catalog, pg_temp
+begin atomic
+  select w.name, w.type, array[
+           format('create or replace trigger %I after %s execute function tenantry_private.follow_kind()', w.name, w.event),
+           format('alter table %s enable always trigger %I', target, w.name)]
+    from (select nullif(owner_column, id_column) as name) owner
+   cross join lateral (values
+     ('tenantry_kind'::name, 29, format('insert or delete or update of %s on %s for each row', concat_ws(', ', quote_ident(id_column), quote_ident(owner.name)), target)),
+     ('tenantry_kind_moved', 17, format('update on %s for each row when (%s)', target,
+       concat_ws(' or ', format('old.%1$I is distinct from new.%1$I', id_column), case when owner.name is not null then format('old.%1$I is distinct from new.%1$I', owner.name) end))),
+     ('tenantry_kind_truncate', 32, format('truncate on %s for each statement', target))) as w (name, type, event);
+end;
+
+comment on function tenantry_private.kind_triggers(regclass, name, name) is 'The triggers that follow the table of a kind, and how they are made.';
+
 -- No trigger fires on an inheritance child for what is done through the table.
 create function tenantry_private.require_no_children(target regclass)
 returns void
@@ -184,6 +204,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_variable
 declare
+  statement text;
   relation record;
   known    record;
 begin
@@ -257,7 +278,7 @@ begin
        and (known.owner_column, known.owner_kind, known.acts_for_owner) is not distinct from (owner_column, owner_kind, acts_for_owner)
        and (select count(*)
               from pg_catalog.pg_trigger g
-             where g.tgrelid = target and g.tgname in ('tenantry_kind', 'tenantry_kind_truncate') and g.tgenabled = 'A') = 2 then
+             where g.tgrelid = target and g.tgname in ('tenantry_kind', 'tenantry_kind_moved', 'tenantry_kind_truncate') and g.tgenabled = 'A') = 3 then
       return 0;
     end if;
     perform tenantry_private.refuse(
@@ -268,14 +289,10 @@ begin
   -- Nobody inserts between the reading and the triggers.
   execute format('lock table %s in share row exclusive mode', target);
   perform tenantry_private.record_kind(kind, target, id_column, owner_column, owner_kind, acts_for_owner);
-  execute format(
-    'create or replace trigger tenantry_kind after insert or delete or update of %s on %s for each row execute function tenantry_private.follow_kind()',
-    concat_ws(', ', quote_ident(id_column), quote_ident(nullif(owner_column, id_column))), target);
-  execute format(
-    'create or replace trigger tenantry_kind_truncate after truncate on %s for each statement execute function tenantry_private.follow_kind()',
-    target);
-  execute format('alter table %s enable always trigger tenantry_kind', target);
-  execute format('alter table %s enable always trigger tenantry_kind_truncate', target);
+  foreach statement in array array(
+       select s from tenantry_private.kind_triggers(target, id_column, owner_column) t cross join unnest(t.statements) s) loop
+    execute statement;
+  end loop;
   return tenantry_private.read_kind(kind);
 end
 $$;
@@ -339,6 +356,7 @@ begin
   perform tenantry_private.forget_kind(kind);
   if exists (select from pg_catalog.pg_class c where c.oid = known.relation) then
     execute format('drop trigger if exists tenantry_kind on %s', known.relation);
+    execute format('drop trigger if exists tenantry_kind_moved on %s', known.relation);
     execute format('drop trigger if exists tenantry_kind_truncate on %s', known.relation);
   end if;
 end

@@ -122,25 +122,28 @@ returns table (kind text, relation regclass, trigger_name text, statements text[
 language sql stable
 set search_path = pg_catalog, pg_temp
 begin atomic
-  select k.kind, k.relation, wanted.name,
-         array[
-           format('create or replace trigger %I after %s on %s for each %s execute function tenantry_private.follow_kind()', wanted.name,
-             case wanted.name
-               when 'tenantry_kind' then format('insert or delete or update of %s',
-                 concat_ws(', ', quote_ident(k.id_column), quote_ident(nullif(k.owner_column, k.id_column))))
-               else 'truncate'
-             end,
-             k.relation, case wanted.name when 'tenantry_kind' then 'row' else 'statement' end),
-           format('alter table %s enable always trigger %I', k.relation, wanted.name)]
+  select k.kind, k.relation, wanted.name::text, wanted.statements
     from tenantry.kinds k
     join pg_catalog.pg_class c on c.oid = k.relation
-   cross join (values ('tenantry_kind', 29), ('tenantry_kind_truncate', 32)) as wanted (name, type)
+   cross join lateral tenantry_private.kind_triggers(k.relation, k.id_column, k.owner_column) wanted
    where not exists (
          select
            from pg_catalog.pg_trigger t
            join pg_catalog.pg_proc p on p.oid = t.tgfoid
           where t.tgrelid = k.relation and t.tgname = wanted.name and t.tgtype = wanted.type and t.tgenabled = 'A'
-            and t.tgqual is null and p.pronamespace = to_regnamespace('tenantry_private') and p.proname = 'follow_kind')
+            and (t.tgqual is null) = (wanted.name <> 'tenantry_kind_moved') and p.pronamespace = to_regnamespace('tenantry_private') and p.proname = 'follow_kind'
+            -- and looks at the columns that say who there is
+            and (wanted.name = 'tenantry_kind_truncate' or not exists (
+                   select
+                     from unnest(array[k.id_column, k.owner_column]) as column_name
+                    where column_name is not null
+                      and case wanted.name
+                            when 'tenantry_kind' then tenantry_private.column_number(k.relation, column_name) <> all (t.tgattr::smallint[])
+                            else not exists (
+                              select
+                                from pg_catalog.pg_depend d
+                               where d.classid = 'pg_catalog.pg_trigger'::regclass and d.objid = t.oid and d.refclassid = 'pg_catalog.pg_class'::regclass
+                                 and d.refobjid = k.relation and d.refobjsubid = tenantry_private.column_number(k.relation, column_name)) end)))
    order by k.kind, wanted.name;
 end;
 
