@@ -56,7 +56,10 @@ export class TenantryError extends Error {
  */
 export class AccessError extends TenantryError {
   constructor() {
-    super('TN_ACCESS', 'Refused: the row belongs to, or refers to, something out of reach here.')
+    super('TN_ACCESS', 'Refused: the row belongs to, or refers to, something out of reach here.', {
+      // The same for all, whichever it was.
+      hint: 'Look at whom the row names as owner, at the rows it refers to, whether a member is added without `delegate`, and whether the identity may write: `tenantry.whoami()` tells its privileges.',
+    })
   }
 }
 
@@ -155,7 +158,7 @@ export function contextError(error: unknown): unknown {
       })
     case '42501':
       return new TenantryError('TN_NOT_ALLOWED', 'This login role may not enter a context here.', {
-        hint: "Run `select tenantry.allow('<login role>')` as a tenantry admin.",
+        hint: "`tenantry status --application` says whether it should; then run `select tenantry.allow('<login role>')` as a tenantry admin.",
         cause: error,
       })
     default:

@@ -29,10 +29,12 @@ export interface Tenantry<A extends object = object> {
   as(actor: Entity, options?: AsOptions): Session<A>
   /**
    * Runs `fn` with an identity that `db.pool` takes from the asynchronous context, as in
-   * `app.use((req, _res, next) => db.run(user(req.userId), next))`.
+   * `app.use((req, _res, next) => db.run(user(req.userId), next))`. Whoever acts for somebody is given
+   * as a session: `db.run(db.as(user(u), { for: org(o) }), next)`.
    *
    * @returns what `fn` returns
-   * @throws TenantryError `TN_IDENTITY_CHANGED` inside a transaction of somebody else
+   * @throws TenantryError `TN_IDENTITY_CHANGED` inside a transaction of somebody else, and
+   *   `TN_IDENTITY_INVALID` for more arguments, which would not be looked at
    */
   run<T>(who: Entity | { readonly identity: Identity }, fn: () => T): T
   /**
@@ -76,8 +78,15 @@ export function tenantry<A extends object = object>(
   return {
     as: (actor, { for: actsFor } = {}) =>
       sessionOf(singleCalls(runtime, identityOf(actor, actsFor), retries), schema),
-    run: (who, fn) =>
-      runtime.scopes.run(typeof who === 'string' ? identityOf(who) : who.identity, fn),
+    run: (who, fn, ...more: unknown[]) => {
+      // TypeScript refuses them; without it, somebody would work as the actor alone and see nothing.
+      if (more.length > 0) {
+        throw new TenantryError('TN_IDENTITY_INVALID', 'db.run takes an identity and a function.', {
+          hint: 'Whoever acts for somebody is given as a session: `db.run(db.as(actor, { for: … }), fn)`.',
+        })
+      }
+      return runtime.scopes.run(typeof who === 'string' ? identityOf(who) : who.identity, fn)
+    },
     pool: poolFacade(runtime, () => runtime.scopes.required(), { followsScope: true }),
     end: () => pool.end(),
   }

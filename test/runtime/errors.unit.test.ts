@@ -26,6 +26,7 @@ describe('mapAccessorError', () => {
     for (const error of errors) {
       expect(error).toBeInstanceOf(AccessError)
       expect(error.code).toBe('TN_ACCESS')
+      expect(error.hint).toContain('tenantry.whoami()')
       expect({ ...error, message: error.message }).toEqual({
         ...errors[0],
         message: errors[0]!.message,

@@ -37,6 +37,9 @@ describe('db.run', () => {
 
   it('refuses what is no identity', () => {
     expect(() => db.run('user' as never, () => undefined)).toThrow(/no colon/)
+    const options = { for: user(2) }
+    // @ts-expect-error who acts for somebody is given as a session
+    expect(() => db.run(user(1), () => undefined, options)).toThrow(/an identity and a function/)
     expect(() => db.as('User:1')).toThrow(/a kind is/)
     expect(() => db.as(user(1), { for: 'x:' })).toThrow(/must not be empty/)
   })
