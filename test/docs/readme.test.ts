@@ -4,6 +4,7 @@ import pg from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { generate } from '../../codegen/generate.js'
 import { deriveKeyShare, deriveSigningKey } from '../../src/credential.js'
+import { tenantry } from '../../src/index.js'
 import { testDatabase, type TestDatabase, type TestRole } from '../support/database.js'
 import { repositoryRoot } from '../support/repository.js'
 import { withLogin } from '../support/server/url.js'
@@ -150,6 +151,36 @@ test('a room, its members and a delegation', async () => {
   ])
   expect(results[2]?.rows).toEqual([{ revoke: 1 }])
   await client.end()
+})
+
+test('organisations, and what their members may do', async () => {
+  const [declare] = blocksRunBy('orgs')
+  const as = pg.escapeIdentifier(owner.name)
+  await db.admin.query(
+    `set session authorization ${as}; ${declare?.text ?? ''}; reset session authorization`,
+  )
+  expect((await db.admin.query('select * from tenantry.check()')).rows).toEqual([])
+  const { rows: orgs } = await db.admin.query<{ id: string }>(
+    `insert into orgs (name) values ('Acme'), ('Other') returning id`,
+  )
+  const [acme, other] = orgs.map(({ id }) => id)
+  await db.admin.query(
+    `insert into members values ($1, $3, 'accountant'), ($2, $3, 'intern'), ($1, $4, 'owner')`,
+    [acme, other, alice, bob],
+  )
+  const pool = new pg.Pool({ connectionString: process.env.DATABASE_URL })
+  const app = tenantry(pool, { secret })
+  const write = (org: string | undefined) =>
+    app
+      .as(`user:${alice}`, { for: `org:${org}` })
+      .query('insert into invoices (amount) values (10) returning org_id')
+  expect((await write(acme)).rows).toEqual([{ org_id: acme }])
+  await expect(write(other)).rejects.toMatchObject({ code: expect.stringMatching(/42501|23502/) })
+  const seen = async (org: string | undefined) =>
+    (await app.as(`user:${alice}`, { for: `org:${org}` }).query('select amount from invoices')).rows
+  expect(await seen(acme)).toEqual([{ amount: '10' }])
+  expect(await seen(other)).toEqual([])
+  await app.end()
 })
 
 test('every file that README links is there', () => {
