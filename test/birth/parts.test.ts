@@ -1,9 +1,9 @@
 import type pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { refusal } from '../extension/support/stage.js'
-import { bert, nursery, type Nursery } from './support/nursery.js'
+import { anna, bert, nursery, type Nursery } from './support/nursery.js'
 
-// What becomes a part of a protected table, and what is tried while something is born.
+// What becomes a part of a protected table, and what is tried while something is born, or on its way.
 
 let on: Nursery
 /** The tables' owner, who is no admin. */
@@ -129,5 +129,33 @@ describe('whoever owns a table and is no admin', () => {
     expect(await findings()).toEqual([])
     await made.query('drop table aside.some_line')
     await on.db.admin.query('truncate app.notes cascade')
+  })
+
+  test('nor where a rollout has isolated a table and is not at its end', async () => {
+    await made.query('create table app.orders (id int primary key, owner_id uuid)')
+    await on.db.admin.query(
+      `select tenantry.unprotect('app.orders'); grant "${on.stranger.name}" to "${on.owner.name}"`,
+    )
+    await on.db.admin.query(`insert into app.orders values (1, '${anna.slice(5)}')`)
+    await on.setUp.query(`select tenantry.rollout('app.orders', 'owner_id', 'user')`)
+    await on.setUp.query(`call tenantry.rollout_to('app.orders', 'backfilled')`)
+    const weaken = [
+      'alter table app.orders disable row level security',
+      'create policy mine on app.orders using (true)',
+      'alter policy tenantry_select_floor on app.orders rename to mine',
+      'alter table app.orders disable trigger tenantry_owner_kept',
+    ]
+    // Before, the table is its owner's.
+    await made.query(`${weaken[1]}; drop policy mine on app.orders`)
+    for (const state of ['transitional', 'verified', 'strict']) {
+      await on.setUp.query(`call tenantry.rollout_to('app.orders', '${state}')`)
+      for (const statement of weaken)
+        expect(await refusal(made.query(statement)), `${state}: ${statement}`).toMatchObject({
+          code: '42501',
+        })
+    }
+    await on.setUp.query(`call tenantry.rollout_to('app.orders', 'planned')`)
+    expect(await on.audited('app.orders')).not.toContain('weaken')
+    await on.db.admin.query('drop table app.orders')
   })
 })

@@ -36,8 +36,8 @@ begin
     into relation
     from pg_catalog.pg_class c join pg_catalog.pg_roles r on r.oid = c.relowner where c.oid = target;
   if relation.rolname is null or declaration.class is null or not tenantry_private.is_guarded(target)
-     -- which have states of their own
-     or exists (select from tenantry_private.rollouts r where r.relation = target and r.state <> 'strict') then
+     -- before it is isolated
+     or exists (select from tenantry_private.rollouts r where r.relation = target and r.state in ('planned', 'prepared', 'backfilled')) then
     return null;
   end if;
   if not relation.relrowsecurity then
@@ -93,7 +93,7 @@ begin
 end
 $$;
 
-comment on function tenantry_private.weakness(oid) is 'What a protected table lacks of its protection; null if nothing, or where a rollout is under way. Expressions of policies are for check() to compare.';
+comment on function tenantry_private.weakness(oid) is 'What a protected table lacks of its protection; null if nothing, or where a rollout has not isolated it yet. Expressions of policies are for check() to compare.';
 
 create function tenantry_private.refuse_weakening(target oid, what text)
 returns void
@@ -219,7 +219,7 @@ begin
     if not tenantry_private.watch(item.polrelid) then
       perform tenantry_private.refuse_weakening(item.polrelid, format('policy %I is tenantry''s', item.polname));
     end if;
-  elsif item.polpermissive and not exists (select from tenantry_private.rollouts r where r.relation = item.polrelid and r.state <> 'strict') then
+  elsif item.polpermissive and not exists (select from tenantry_private.rollouts r where r.relation = item.polrelid and r.state in ('planned', 'prepared', 'backfilled')) then
     perform tenantry_private.note_weakening(item.polrelid, format('policy %I is permissive', item.polname));
   elsif altered and not tenantry_private.watch(item.polrelid) then
     -- a floor by another name
