@@ -13,7 +13,7 @@ afterAll(() => on.drop())
 
 beforeEach(async () => {
   await on.db.admin.query(`
-    drop table if exists letters; select tenantry.sync();
+    drop table if exists letters, heard; select tenantry.sync();
     drop schema if exists lib, library cascade;
     create schema lib authorization "${on.owner.name}"; grant usage on schema lib to tenantry_owner`)
   await on.setUp.query(`
@@ -70,6 +70,25 @@ test('it cannot be dropped, and another in its place is not called', async () =>
     alter function lib.opened(text) rename to mine;
     create function lib.opened(value text) returns text language sql as 'select current_user::text'`)
   await encrypt('filled')
+  expect(await read()).toEqual([{ body: 'hello' }])
+})
+
+test('it is not called any more where its author lets it run as its caller', async () => {
+  await on.setUp.query(`${declare}; create table heard (who text); grant insert on heard to public`)
+  const listening = (security: string) =>
+    on.setUp
+      .query(`create or replace function lib.opened(value text) returns text language plpgsql security ${security}
+      set search_path = pg_catalog, pg_temp as 'begin insert into public.heard values (current_user); return reverse(value); end'`)
+  await listening('invoker')
+  expect(await refusal(encrypt('filled'))).toMatchObject({
+    code: 'TN011',
+    message: expect.stringContaining('no longer runs as its author') as string,
+  })
+  expect(await on.stored('select who from heard')).toEqual([])
+  // The control: as its author it does run, and the column goes on from where it was.
+  await listening('definer')
+  await encrypt('filled')
+  expect(await on.stored('select distinct who from heard')).toEqual([{ who: on.owner.name }])
   expect(await read()).toEqual([{ body: 'hello' }])
 })
 

@@ -165,12 +165,22 @@ as $$
 declare
   result text;
 begin
+  -- Its author may have changed that since: then it would run with tenantry's powers.
+  if exists (
+       select
+         from pg_catalog.pg_proc ours
+         join pg_catalog.pg_depend d on d.classid = 'pg_catalog.pg_proc'::regclass and d.objid = ours.oid and d.refclassid = d.classid
+         join pg_catalog.pg_proc supplied on supplied.oid = d.refobjid
+        where ours.pronamespace = 'tenantry_private'::regnamespace and ours.proname = tenantry_private.import_name(secret_column) and not supplied.prosecdef) then
+    perform tenantry_private.refuse('the function that opens what the application had encrypted no longer runs as its author',
+      'Run: alter function … security definer; and go on. Nothing is lost.');
+  end if;
   execute format('select tenantry_private.%I($1)', tenantry_private.import_name(secret_column)) into result using value;
   return result;
 end
 $$;
 
-comment on function tenantry_private.imported(uuid, text) is 'What a supplied function makes of a value that the application had encrypted itself.';
+comment on function tenantry_private.imported(uuid, text) is 'What a supplied function makes of a value that the application had encrypted itself. Error: TN011.';
 
 -- sealing_key() for many entities at once: what is the same for all of them is asked for once.
 create function tenantry_private.hold_sealing_keys(labels text[], keys tenantry_private.unlocked_key[], leave_gone boolean)
