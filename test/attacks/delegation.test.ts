@@ -59,6 +59,19 @@ describe('what somebody was given', () => {
     expect(await revoking([bob.entity], id)).toBe('00000')
   })
 
+  attack('rows put before somebody who did not ask for them', async () => {
+    const own = () => at.under([bob.entity], (c) => ids(c, 'select id from town.posts order by 1'))
+    const [mine, before] = [await own(), await at.seen([bob.entity])]
+    const id = await at.give([alice.entity], bob.entity)
+    // On the reach path Alice's are among Bob's, where they were not; on the own path nothing changes.
+    expect(before).not.toContain('3')
+    expect(await at.seen([bob.entity])).toContain('3')
+    expect(await own()).toEqual(mine)
+    // Who holds it may end it.
+    await revoke([bob.entity], id)
+    expect(await at.seen([bob.entity])).toEqual(before)
+  })
+
   attack('a delegation widened by whoever holds it', async () => {
     const tables = ['town.posts']
     const given = { privileges: onward, redelegate: 2, seconds: 600, tables }

@@ -67,7 +67,10 @@ begin
   end if;
   for item in
     select distinct on (d.classid, d.objid) d.classid, d.objid, d.command_tag, lower(d.object_type) as object_type,
-           c.relkind, c.relpersistence, c.relispartition, n.nspname as schema_name, t.class, c.oid is not null and tenantry_private.is_guarded(c.oid) as guarded
+           c.relkind, c.relpersistence, n.nspname as schema_name, t.class, c.oid is not null and tenantry_private.is_guarded(c.oid) as guarded,
+           not c.relispartition and exists (select from pg_catalog.pg_inherits i where i.inhrelid = c.oid) as inherits,
+           exists (select from tenantry_private.kinds k where k.relation = c.oid)
+           or exists (select from tenantry_private.membership_sources m where m.relation = c.oid) as followed
       from pg_event_trigger_ddl_commands() d
       left join pg_catalog.pg_class c on d.classid = 'pg_catalog.pg_class'::regclass and c.oid = d.objid
       left join pg_catalog.pg_namespace n on n.oid = c.relnamespace
@@ -94,7 +97,7 @@ begin
     elsif item.relkind = 'v' then
       perform tenantry_private.judge_view(item.objid);
     elsif item.relkind in ('r', 'p', 'f', 'm') and item.relpersistence <> 't' then
-      if item.relkind in ('r', 'f') and not item.relispartition
+      if item.inherits
          and exists (select from pg_catalog.pg_inherits i where i.inhrelid = item.objid and tenantry_private.is_followed_table(i.inhparent)) then
         perform tenantry_private.refuse(format('%s must not inherit from a table that says who there is, or who is a member of what: what becomes of its rows is not followed', item.objid::regclass),
           'Partition the table instead.');
@@ -107,7 +110,7 @@ begin
             perform tenantry_private.refuse_weakening(item.objid, found_weak);
           end if;
         end if;
-      elsif tenantry_private.is_followed_table(item.objid) and tenantry_private.triggers_off(item.objid) is not null and not tenantry_private.is_admin() then
+      elsif item.followed and tenantry_private.triggers_off(item.objid) is not null and not tenantry_private.is_admin() then
         perform tenantry_private.refuse_weakening(item.objid, tenantry_private.triggers_off(item.objid));
       elsif item.class is null and managed
             and exists (select from tenantry_private.schemas s where s.schema_name = item.schema_name)

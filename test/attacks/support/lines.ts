@@ -112,6 +112,7 @@ export const designed = {
   'delegation widened': [
     'a delegation widened by whoever holds it',
     'giving what is somebody else’s',
+    'rows put before somebody who did not ask for them',
     'a delegation for some tables used on another',
     'everybody as the receiver, the giver or the actor of a delegation',
     'behind PgBouncer, what one client was given used by the next',

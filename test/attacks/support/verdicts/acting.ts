@@ -7,6 +7,12 @@ export const acting = {
     'an agent',
     'acting for an owner, and serving, never leave delegate',
   ),
+  'rows put before somebody who did not ask for them': stated(
+    login,
+    'who is given something, or made a member, is not asked; it shows on the reach path alone, and who holds it may end it',
+    'acting-for-others.md',
+    'Nobody is asked whether they want what they are given',
+  ),
   'a delegation widened by whoever holds it': closed(
     'whoever was given something',
     'what is passed on lies under what it comes from',
