@@ -128,6 +128,13 @@ describe('policies and triggers of the application', () => {
     await on.setUp.query(
       `create trigger changes before update on books for each row execute function count_change()`,
     )
+    const foreseen = async () =>
+      (
+        await on.setUp.query<{ statement: string }>(
+          `select statement from tenantry.rollout_plan('books') where statement like 'REFUSED%changes'`,
+        )
+      ).rowCount
+    expect(await foreseen()).toBe(1)
     const refused = await refusal(on.to('books', 'backfilled'))
     expect(refused).toMatchObject({
       code: 'TN011',
@@ -135,6 +142,7 @@ describe('policies and triggers of the application', () => {
       hint: expect.stringContaining('session_replication_role') as string,
     })
     await on.db.admin.query(`grant set on parameter session_replication_role to "${on.owner.name}"`)
+    expect(await foreseen()).toBe(0)
     await on.to('books', 'backfilled')
     expect(
       await on.stored(
