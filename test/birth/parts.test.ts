@@ -158,4 +158,22 @@ describe('whoever owns a table and is no admin', () => {
     expect(await on.audited('app.orders')).not.toContain('weaken')
     await on.db.admin.query('drop table app.orders')
   })
+
+  test('nor of a table that says who is a member, protected or not', async () => {
+    await made.query('create table app.people (id int primary key, user_id uuid, boss uuid)')
+    await on.db.admin.query(`select tenantry.exempt('app.people', 'written by its owner alone');
+      select tenantry.register_membership('app.people', member_column => 'user_id', member_kind => 'user', container_column => 'boss', container_kind => 'user')`)
+    const own = '"Asks_tenantry_membership"'
+    for (const statement of [
+      `drop trigger ${own} on app.people`,
+      `alter table app.people disable trigger ${own}`,
+      `alter table app.people enable replica trigger ${own}`,
+      `alter trigger ${own} on app.people rename to mine`,
+      `create or replace trigger ${own} after insert on app.people for each row execute function suppress_redundant_updates_trigger()`,
+      'alter table app.people disable trigger all',
+    ])
+      expect(await refusal(made.query(statement)), statement).toMatchObject({ code: '42501' })
+    expect((await findings()).map(({ code }) => code)).not.toContain('membership_unfollowed')
+    await made.query('alter table app.people add column note text; drop table app.people')
+  })
 })
