@@ -405,7 +405,7 @@ end;
 comment on function tenantry_private.known_ids(text, text[]) is 'Those of some ids that are living entities of a kind.';
 
 -- Every candidate for the rows that a condition leaves, on aliases s.k1, s.k2 …
-create function tenantry_private.candidates_query(target regclass, condition text, with_late boolean)
+create function tenantry_private.candidates_query(target regclass, condition text, with_late boolean, of_rank integer default null)
 returns text
 language plpgsql stable
 set search_path = pg_catalog, pg_temp
@@ -429,11 +429,11 @@ begin
                          case when not places then format('join %s t on t.ctid = s.place', target) end, target::oid) end, condition), E'\nunion all ' order by s.rank, s.name)
       from tenantry.rollout_signals s
       join lateral (select max(o.number) as number from tenantry.rollout_sources o where o.relation = target and o.signal = s.name and o.late = with_late) n on true
-     where s.relation = target);
+     where s.relation = target and (of_rank is null or s.rank = of_rank));
 end
 $$;
 
-comment on function tenantry_private.candidates_query(regclass, text, boolean) is 'The query of every signal''s candidates for some rows; null without signals.';
+comment on function tenantry_private.candidates_query(regclass, text, boolean, integer) is 'The query of every signal''s candidates for some rows, or of those of one rank; null without signals.';
 
 -- The candidates of the best rank of each key: low and high are alike where all its signals agree. what: further aggregates;
 -- before: further queries that candidates may ask.
@@ -455,10 +455,23 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   rollout    constant tenantry_private.rollouts := tenantry_private.rollout(target);
-  batch      constant text := format('select %s from batch', tenantry_private.key_aliases(target));
-  candidates constant text := tenantry_private.candidates_query(target, tenantry_private.among(target, batch), with_late);
+  aliases    constant text := tenantry_private.key_aliases(target);
+  before     text := format('batch as materialized (%s), ', rows_query);
+  asked      text := format('select %s from batch', aliases);
+  candidates text[] := '{}';
+  the_rank   integer;
 begin
-  if candidates is null then
+  -- Each rank is asked for those rows only of which the ranks before it say nothing.
+  for the_rank in select distinct s.rank from tenantry.rollout_signals s where s.relation = target order by 1 loop
+    if candidates <> '{}' then
+      before := before || format('rest_%s as materialized (%s except select %s from %s), ', the_rank, asked, aliases, candidates[cardinality(candidates)]);
+      asked  := format('select %s from rest_%s', aliases, the_rank);
+    end if;
+    candidates := candidates || format('candidate_%s', the_rank);
+    before := before || format('%s as materialized (%s), ', candidates[cardinality(candidates)],
+      tenantry_private.candidates_query(target, tenantry_private.among(target, asked), with_late, the_rank));
+  end loop;
+  if candidates = '{}' then
     return null;
   end if;
   -- The planner expects a handful of rows of each step, whatever it is asked for: so from each of them to its row by the key.
@@ -471,7 +484,7 @@ update %3$s t
    set %4$I = d.low::%5$s, tenantry_source = d.number
   from decided d
  where (%6$s) = (%7$s) and t.%4$I is null$statement$,
-    tenantry_private.best_candidates(target, candidates, ', min(number) as number', format('batch as materialized (%s), ', rows_query)),
+    tenantry_private.best_candidates(target, 'select * from ' || array_to_string(candidates, ' union all select * from '), ', min(number) as number', before),
     rollout.owner_kind, target, rollout.owner_column,
     format_type(tenantry_private.column_type(target, rollout.owner_column), null),
     tenantry_private.key_names(target, 't.'), tenantry_private.key_aliases(target, 'd.'));

@@ -211,6 +211,7 @@ declare
   time_left bigint := rollout.place[4];
   place     bigint[] := array[behind];
   as_it_was bigint := 0;
+  chosen    text;
   filled    bigint;
 begin
   perform tenantry_private.require_runner(target);
@@ -224,9 +225,14 @@ begin
     time_left := times;
   end if;
   if time_left > 1 then
-    -- What somebody holds is left for the last time. The last byte of a ctid is the row's number in its block.
-    filled := tenantry_private.fill_rows(target,
-      format('%s and get_byte(tidsend(t.ctid), 5) %% %s = %s%s', rest, times, time_left - 1, case when refused then ' for no key update of t skip locked' end), null, false);
+    -- The last byte of a ctid is the row's number in its block. It is asked first: to look into a row takes longer.
+    chosen := format('from (select t.*, t.ctid from %s t where %s and get_byte(tidsend(t.ctid), 5) %% %s = %s offset 0) t where t.%I is null', target, range, times, time_left - 1, rollout.owner_column);
+    chosen := format('select %s %s', tenantry_private.key_selection(target), chosen);
+    -- What somebody holds is left for the last time.
+    if refused then
+      chosen := format('select %s from %s t where (%s) in (%s) for no key update skip locked', tenantry_private.key_selection(target), target, tenantry_private.key_names(target, 't.'), chosen);
+    end if;
+    filled := tenantry_private.fill_rows(target, chosen, null, false);
     looked_at := filled;
     place := array[first, behind, times, time_left - 1];
   else

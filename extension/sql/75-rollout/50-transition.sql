@@ -170,6 +170,12 @@ begin
     'state', 'prepared', 'before', tenantry_private.table_picture(target, rollout.owner_column), 'run', rollout.run + 1, 'place', null, 'done', 0, 'filled', 0, 'total', null, 'finished', false, 'counts', null));
   perform tenantry_private.number_sources(target, rollout.run + 1);
   perform tenantry_private.carry_under_lock(target, 'planned', 'prepared', statements);
+  begin
+    perform tenantry_private.try_signals(target);
+  exception
+    -- Of parents that are not prepared: the backfill tries again.
+    when undefined_column then null;
+  end;
   perform tenantry_private.define_filling(target);
   -- What a dump or a reader of the table should know.
   execute format('comment on column %s.tenantry_source is %L', target, 'Which signal gave the row its owner: tenantry.rollout_sources. Goes with tenantry.rollout_end().');
