@@ -136,7 +136,8 @@ begin atomic
             and (wanted.name = 'tenantry_kind_truncate' or not exists (
                    select
                      from unnest(array[k.id_column, k.owner_column]) as column_name
-                    where column_name is not null
+                    -- one that is called otherwise now is a finding of its own
+                    where tenantry_private.column_number(k.relation, column_name) is not null
                       and case wanted.name
                             when 'tenantry_kind' then tenantry_private.column_number(k.relation, column_name) <> all (t.tgattr::smallint[])
                             else not exists (
