@@ -5,8 +5,16 @@ import { runReporter } from './test/support/reporter/reporter.js'
 const majors = (process.env.MAJORS ?? '15 18').split(/[\s,]+/).filter(Boolean)
 const everyTest = 'test/**/*.test.ts'
 const unitTests = 'test/**/*.unit.test.ts'
-/** The command line, the pages, tools for migrations and what a crash leaves hang on no version of the server: once in `make test`, on every major in `make test-all`. */
-const once = ['test/cli/**', 'test/docs/**', 'test/migrations/**', 'test/rollout/kill.test.ts']
+/** The command line, the pages, tools for migrations, what a crash leaves and how long things take hang on no version of the server: once in `make test`, on every major in `make test-all`. */
+const once = [
+  'test/cli/**',
+  'test/docs/**',
+  'test/migrations/**',
+  'test/rollout/kill.test.ts',
+  'test/runtime/soak.test.ts',
+  'test/extension/check-speed.test.ts',
+  'test/birth/cost.test.ts',
+]
 
 export default defineConfig({
   test: {
