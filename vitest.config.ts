@@ -5,13 +5,20 @@ import { runReporter } from './test/support/reporter/reporter.js'
 const majors = (process.env.MAJORS ?? '15 18').split(/[\s,]+/).filter(Boolean)
 const everyTest = 'test/**/*.test.ts'
 const unitTests = 'test/**/*.unit.test.ts'
-/** The command line, the pages, tools for migrations, what a crash leaves and how long things take hang on no version of the server: once in `make test`, on every major in `make test-all`. */
+/**
+ * What hangs on no version of the server: once in `make test`, on every major in `make test-all`. The command line, the pages,
+ * tools for migrations, the runtime and the accessors, whose generated files are the same on every major, which is tested on
+ * each; what a crash leaves; how long things take.
+ */
 const once = [
   'test/cli/**',
   'test/docs/**',
   'test/migrations/**',
+  'test/runtime/**',
+  'test/support/**',
+  'test/fixtures/**',
+  'test/codegen/{accessors,cli,conformance,hostile,protected,reach-accessors,secret-accessors,secret-writes}.test.ts',
   'test/rollout/kill.test.ts',
-  'test/runtime/soak.test.ts',
   'test/extension/check-speed.test.ts',
   'test/birth/cost.test.ts',
 ]
