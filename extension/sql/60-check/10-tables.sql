@@ -374,7 +374,7 @@ begin
       join pg_catalog.pg_depend d on d.classid = 'pg_catalog.pg_rewrite'::regclass and d.objid = w.oid and d.refclassid = 'pg_catalog.pg_class'::regclass
       join tenantry.tables t on t.relation in (d.refobjid, coalesce(pg_partition_root(d.refobjid)::oid, d.refobjid)) and t.class in ('owned', 'by_parent')
      where w.ev_type <> '1'
-       and not coalesce((select o.option_value::boolean from pg_options_to_table(c.reloptions) o where o.option_name = 'security_invoker'), false)
+       and not exists (select from tenantry_private.view_security(c.oid) v where v.invoker)
      group by w.rulename, c.oid, r.oid, r.rolname
      order by c.oid::regclass::text, w.rulename
   loop

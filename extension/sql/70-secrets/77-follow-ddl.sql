@@ -163,7 +163,6 @@ as $$
 declare
   item   record;
   target oid;
-  root   oid;
 begin
   for item in
     select d.objid, d.object_type, d.address_names as names, d.object_identity
@@ -183,9 +182,7 @@ begin
         perform tenantry_private.refuse(format('%s would no longer seal what is written to its encrypted columns', target::regclass),
           'To give up an encrypted column: call tenantry.unencrypt_column(…); and drop it then.');
       end if;
-      root := case when tenantry_private.is_guarded(target) then target else tenantry_private.protected_above(target) end;
-      if (case when tenantry_private.is_guarded(root) then not tenantry_private.watch(root)
-               else item.object_type = 'trigger' and tenantry_private.is_followed_table(target) and not tenantry_private.is_admin() end) then
+      if (item.object_type = 'trigger' or tenantry_private.guarded_root(target) is not null) and tenantry_private.refuses_change(target) then
         perform tenantry_private.refuse_weakening(target, format('%s %I is tenantry''s', item.object_type, item.names[3]));
       end if;
     else

@@ -29,14 +29,19 @@ end;
 
 comment on function tenantry_private.has_one_heap(regclass) is 'Whether a table has neither partitions nor children.';
 
+create function tenantry_private.quoted_columns(columns name[], prefix text)
+returns text
+language sql immutable
+set search_path = pg_catalog, pg_temp
+return (select string_agg(prefix || quote_ident(c.name), ', ' order by c.position) from unnest(columns) with ordinality as c (name, position));
+
+comment on function tenantry_private.quoted_columns(name[], text) is 'Some columns, quoted, in a list.';
+
 create function tenantry_private.key_list(target regclass, prefix text default '')
 returns text
 language sql stable
 set search_path = pg_catalog, pg_temp
-return (
-  select string_agg(prefix || quote_ident(c.name), ', ' order by c.position)
-    from tenantry_private.rollout_key(target) k
-   cross join lateral unnest(k.columns) with ordinality as c (name, position));
+return (select tenantry_private.quoted_columns(k.columns, prefix) from tenantry_private.rollout_key(target) k);
 
 comment on function tenantry_private.key_list(regclass, text) is 'The quoted columns of a table''s key.';
 
@@ -66,10 +71,7 @@ create function tenantry_private.key_names(target regclass, prefix text default 
 returns text
 language sql stable
 set search_path = pg_catalog, pg_temp
-return (
-  select string_agg(prefix || quote_ident(c.name), ', ' order by c.position)
-    from tenantry_private.row_key(target) k
-   cross join lateral unnest(k.columns) with ordinality as c (name, position));
+return (select tenantry_private.quoted_columns(k.columns, prefix) from tenantry_private.row_key(target) k);
 
 comment on function tenantry_private.key_names(regclass, text) is 'The quoted columns of what rows are called.';
 

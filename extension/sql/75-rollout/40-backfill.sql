@@ -226,8 +226,8 @@ begin
   end if;
   if time_left > 1 then
     -- The last byte of a ctid is the row's number in its block. It is asked first: to look into a row takes longer.
-    chosen := format('from (select t.*, t.ctid from %s t where %s and get_byte(tidsend(t.ctid), 5) %% %s = %s offset 0) t where t.%I is null', target, range, times, time_left - 1, rollout.owner_column);
-    chosen := format('select %s %s', tenantry_private.key_selection(target), chosen);
+    chosen := format('select %s from (select t.*, t.ctid from %s t where %s and get_byte(tidsend(t.ctid), 5) %% %s = %s offset 0) t where t.%I is null',
+      tenantry_private.key_selection(target), target, range, times, time_left - 1, rollout.owner_column);
     -- What somebody holds is left for the last time.
     if refused then
       chosen := format('select %s from %s t where (%s) in (%s) for no key update skip locked', tenantry_private.key_selection(target), target, tenantry_private.key_names(target, 't.'), chosen);

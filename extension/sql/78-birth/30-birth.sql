@@ -115,6 +115,17 @@ end;
 
 comment on function tenantry_private.protected_above(oid) is 'The protected table that a table is a partition of or inherits from; null if there is none.';
 
+create function tenantry_private.guarded_root(target oid)
+returns oid
+language sql stable
+set search_path = pg_catalog, pg_temp
+begin atomic
+  select case when tenantry_private.is_guarded(target) then target when tenantry_private.is_guarded(a.oid) then a.oid end
+    from (select tenantry_private.protected_above(target) as oid) a;
+end;
+
+comment on function tenantry_private.guarded_root(oid) is 'The guarded table that a table is, or is a part of; null if there is none.';
+
 -- Writes the declaration of a table that is protected at birth, and says what is to be done as its owner.
 create function tenantry_private.bear(target regclass)
 returns setof text

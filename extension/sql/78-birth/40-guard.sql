@@ -233,6 +233,22 @@ $$;
 
 comment on function tenantry_private.judge_policy(oid, boolean) is 'Looks at a policy that was made or altered. Error: 42501.';
 
+create function tenantry_private.refuses_change(target oid)
+returns boolean
+language plpgsql volatile
+as $$
+declare
+  root constant oid := tenantry_private.guarded_root(target);
+begin
+  if root is not null then
+    return not tenantry_private.watch(root);
+  end if;
+  return tenantry_private.is_followed_table(target) and not tenantry_private.is_admin();
+end
+$$;
+
+comment on function tenantry_private.refuses_change(oid) is 'Whether what tenantry has put on a table, or on a part of one, is not for this session to change; where it is, the table is watched.';
+
 -- Made, made anew or renamed. One of ours by another name could be dropped, and one by our name could do anything.
 create function tenantry_private.judge_trigger(trigger oid)
 returns void
@@ -241,16 +257,15 @@ as $$
 declare
   item record;
 begin
-  select t.tgname, t.tgrelid, case when tenantry_private.is_guarded(t.tgrelid) then t.tgrelid else tenantry_private.protected_above(t.tgrelid) end as relation into item
+  select t.tgname, t.tgrelid into item
     from pg_catalog.pg_trigger t
     join pg_catalog.pg_proc p on p.oid = t.tgfoid
    where t.oid = trigger and (tenantry_private.is_own_trigger(t.tgname) or p.pronamespace = 'tenantry_private'::regnamespace);
   if item.tgname is null then
     return;
   end if;
-  if (case when tenantry_private.is_guarded(item.relation) then not tenantry_private.watch(item.relation)
-           else tenantry_private.is_followed_table(item.tgrelid) and not tenantry_private.is_admin() end) then
-    perform tenantry_private.refuse_weakening(coalesce(item.relation, item.tgrelid), format('trigger %I is tenantry''s', item.tgname));
+  if tenantry_private.refuses_change(item.tgrelid) then
+    perform tenantry_private.refuse_weakening(coalesce(tenantry_private.guarded_root(item.tgrelid), item.tgrelid), format('trigger %I is tenantry''s', item.tgname));
   end if;
 end
 $$;
@@ -266,19 +281,14 @@ declare
   item record;
   read regclass;
 begin
-  select w.rulename, w.ev_type, w.ev_class, c.relkind,
-         coalesce((select o.option_value::boolean from pg_options_to_table(c.reloptions) o where o.option_name = 'security_invoker'), false) as invoker
-    into item
-    from pg_catalog.pg_rewrite w
-    join pg_catalog.pg_class c on c.oid = w.ev_class
-   where w.oid = rule;
+  select w.rulename, w.ev_type, w.ev_class into item from pg_catalog.pg_rewrite w where w.oid = rule;
   if item.ev_type = '1' then
     perform tenantry_private.judge_view(item.ev_class);
     return;
-  elsif item.relkind = 'v' and item.invoker then
+  elsif (select v.invoker from tenantry_private.view_security(item.ev_class) v) then
     return;
   end if;
-  read := case when tenantry_private.is_guarded(item.ev_class) or tenantry_private.is_guarded(tenantry_private.protected_above(item.ev_class)) then item.ev_class else (
+  read := case when tenantry_private.guarded_root(item.ev_class) is not null then item.ev_class else (
     select min(tenantry_private.guarded_below(d.refobjid))
       from pg_catalog.pg_depend d
      where d.classid = 'pg_catalog.pg_rewrite'::regclass and d.objid = rule
@@ -358,10 +368,9 @@ begin atomic
       join pg_catalog.pg_rewrite w on w.ev_class = r.oid
       join pg_catalog.pg_depend d on d.classid = 'pg_catalog.pg_rewrite'::regclass and d.objid = w.oid
                                  and d.refclassid = 'pg_catalog.pg_class'::regclass and d.refobjid <> w.ev_class
-     where r.oid = view or c.relkind = 'm'
-        or coalesce((select o.option_value::boolean from pg_options_to_table(c.reloptions) o where o.option_name = 'security_invoker'), false))
+     where r.oid = view or c.relkind = 'm' or (select v.invoker from tenantry_private.view_security(r.oid) v))
   select r.oid::regclass from reading r
-   where tenantry_private.is_guarded(r.oid) or tenantry_private.is_guarded(tenantry_private.protected_above(r.oid))
+   where tenantry_private.guarded_root(r.oid) is not null
    limit 1;
 end;
 
@@ -375,10 +384,7 @@ declare
   item record;
   read regclass;
 begin
-  select c.relowner,
-         coalesce((select o.option_value::boolean from pg_options_to_table(c.reloptions) o where o.option_name = 'security_invoker'), false) as invoker
-    into item
-    from pg_catalog.pg_class c where c.oid = view;
+  select c.relowner, v.invoker into item from pg_catalog.pg_class c cross join tenantry_private.view_security(c.oid) v where c.oid = view;
   if item.invoker or item.relowner in (to_regrole('tenantry_facade'), to_regrole('tenantry_reach'))
      or exists (select from tenantry_private.tables t where t.relation = view and t.class = 'exempt') then
     return;
