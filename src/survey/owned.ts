@@ -111,11 +111,12 @@ function unowned(
 
 /** A table with one row for each person in each tenant says who is a member of what. */
 function membership(table: RelationInfo, columns: readonly OwnerColumn[]): Alternative[] {
-  const keys = [table.primaryKey, ...table.uniques].map((key) => key?.columns ?? [])
-  const [one, other] = columns.filter((each) =>
-    keys.some((key) => key.length === 2 && key.includes(each.column)),
-  )
-  if (!one || !other || !keys.some((key) => isPair(key, one, other))) return []
+  const pairs = [table.primaryKey, ...table.uniques]
+    .map((key) => key?.columns ?? [])
+    .filter((key) => key.length === 2)
+  const [one, other] = columns.filter(({ column }) => pairs.some((key) => key.includes(column)))
+  if (!one || !other) return []
+  if (!pairs.some((key) => key.includes(one.column) && key.includes(other.column))) return []
   const [container, member] = isTenant(one.kind.table) ? [one, other] : [other, one]
   if (!isTenant(container.kind.table) || isTenant(member.kind.table)) return []
   return [
@@ -128,9 +129,6 @@ function membership(table: RelationInfo, columns: readonly OwnerColumn[]): Alter
     },
   ]
 }
-
-const isPair = (key: readonly string[], one: OwnerColumn, other: OwnerColumn): boolean =>
-  key.length === 2 && key.includes(one.column) && key.includes(other.column)
 
 const roleColumn = (table: RelationInfo): string | null =>
   table.columns.find((column) => /(^|_)role$/.test(snake(column.name)))?.name ?? null
