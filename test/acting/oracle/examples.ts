@@ -55,6 +55,8 @@ export const examples: readonly Graph[] = [
   ]),
   graph([gift('user:0', 'user:1'), { do: 'expire', nth: 0 }]),
   graph([{ ...gift('org:0', 'user:0'), tables: ['notes'] } as Step]),
+  // Who works for a user by delegation alone does not reach what the user owns.
+  graph([userOwnsOrg, gift('user:0', 'user:1')]),
   // Who may delegate as a member, and was given besides what a member has not.
   graph([
     { ...userOwnsOrg, role: 'admin' },
