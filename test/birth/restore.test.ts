@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { installBy, paths } from '../extension/support/installation.js'
+import { installedBy, paths } from '../extension/support/installation.js'
 import { makeNotes, protectNotes } from '../extension/support/notes.js'
 import { clientProgram, noClientPrograms, run } from '../extension/support/programs.js'
 import { expectRefusal } from '../extension/support/refusal.js'
@@ -19,13 +19,10 @@ describe.each(paths)('a managed schema in a dump, installed by %s', (path) => {
   let folder: string
 
   beforeEach(async (ctx) => {
-    source = await testDatabase({ empty: true })
+    source = await testDatabase({ template: installedBy(path) })
     target = await testDatabase({ empty: true })
     folder = mkdtempSync(join(tmpdir(), 'tenantry-birth-'))
     if (clientProgram('pg_dump', source.major) === null) skipWithReason(ctx, noClientPrograms)
-    const admin = await source.admin.connect()
-    await installBy(path, admin)
-    admin.release()
     owner = await source.role('owner', { ordinary: false })
     await makeNotes(source.admin, owner)
     await protectNotes(source.admin)

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type pg from 'pg'
 import { testDatabase, type TestDatabase, type TestRole } from '../support/database.js'
 import { skipWithReason } from '../support/skip.js'
-import { installBy, paths } from './support/installation.js'
+import { installedBy, paths } from './support/installation.js'
 import {
   claims,
   entered,
@@ -32,13 +32,10 @@ describe.each(paths)('a dump of a protected database, installed by %s', (path) =
   let open: pg.Client | undefined
 
   beforeEach(async (ctx) => {
-    source = await testDatabase({ empty: true })
+    source = await testDatabase({ template: installedBy(path) })
     target = await testDatabase({ empty: true })
     folder = mkdtempSync(join(tmpdir(), 'tenantry-dump-'))
     if (clientProgram('pg_dump', source.major) === null) skipWithReason(ctx, noClientPrograms)
-    const admin = await source.admin.connect()
-    await installBy(path, admin)
-    admin.release()
     owner = await source.role('owner', { ordinary: false })
     await makeNotes(source.admin, owner)
     await protectNotes(source.admin)

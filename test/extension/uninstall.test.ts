@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type pg from 'pg'
 import { testDatabase, type TestDatabase, type TestRole } from '../support/database.js'
-import { installBy, paths, remains, script } from './support/installation.js'
+import { installedBy, paths, remains, script } from './support/installation.js'
 import { claims, entered, makeNotes, protectNotes, token } from './support/notes.js'
 import { expectRefusal } from './support/refusal.js'
 
@@ -16,9 +16,8 @@ describe.each(paths)('taking tenantry away, installed by %s', (path) => {
   let app: TestRole
 
   beforeEach(async () => {
-    db = await testDatabase({ empty: true })
+    db = await testDatabase({ template: installedBy(path) })
     admin = await db.admin.connect()
-    await installBy(path, admin)
     owner = await db.role('owner', { ordinary: false })
     await makeNotes(db.admin, owner)
     await protectNotes(db.admin)

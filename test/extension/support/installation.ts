@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type pg from 'pg'
 import { repositoryRoot } from '../../support/repository.js'
 import { inject } from 'vitest'
-import type { TestDatabase, TestRole } from '../../support/database.js'
+import type { Template, TestDatabase, TestRole } from '../../support/database.js'
 import { startServer, type TestServer } from '../../support/servers.js'
 
 /** The two ways into a database. */
@@ -27,6 +27,11 @@ export const noExtensionFiles = 'the server does not have the files of the exten
 /** Installs tenantry as whoever `client` is connected as. */
 export async function installBy(path: Path, client: Pick<pg.ClientBase, 'query'>): Promise<void> {
   await client.query(path === 'extension' ? createExtension : script('install.sql'))
+}
+
+/** What `installBy` leaves, made once a server: for tests of what comes after, not of the installation. */
+export function installedBy(path: Path): Template {
+  return { name: `by_${path}`, empty: true, build: (admin) => installBy(path, admin) }
 }
 
 export const createExtension = 'create extension tenantry cascade'

@@ -13,6 +13,8 @@ export interface Template {
   readonly name: string
   /** Whatever the content depends on: SQL text, or paths of files below the checkout. */
   readonly sql?: readonly string[]
+  /** Stands on a database without tenantry, which `build` installs in a way of its own. */
+  readonly empty?: boolean
   /** Fills the new database; runs as the superuser, with tenantry installed. */
   readonly build: (admin: pg.Client) => Promise<void>
 }
@@ -35,7 +37,7 @@ export async function filledTemplate(
   const key = hash([installationKey(), template.name, template.build.toString(), ...parts])
   const name = databaseName(server, template.name, key)
   if (await exists(server, name)) return name
-  const base = await installedTemplate(server)
+  const base = template.empty ? 'template1' : await installedTemplate(server)
   await ensure(server, name, base, (admin) => template.build(admin))
   return name
 }
