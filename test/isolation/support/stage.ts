@@ -3,6 +3,7 @@ import { deriveSigningKey, mintCredential } from '../../../src/credential.js'
 import { type ElizaosTruth, elizaosTruth } from '../../fixtures/elizaos/generator.js'
 import { elizaosTemplate } from '../../fixtures/elizaos/template.js'
 import { type TestDatabase, testDatabase } from '../../support/database.js'
+import { fullLength } from '../../support/full-length.js'
 
 /** Somebody who works on somebody's rows, and the way in which they do. */
 export interface Caller {
@@ -84,6 +85,18 @@ function callersOf({ identities }: ElizaosTruth): Caller[] {
     ...users.map((user) => caller(user.entity, sharedAgent.entity)),
     ...directly.map((entity) => ({ ...caller(entity), by: 'bound role' as const })),
   ]
+}
+
+/**
+ * For the nth of some tests: everybody in one of their ways, another one in each test, so that each test sees every way and
+ * the tests together nearly everybody in each of theirs. At full length everybody comes in every way.
+ */
+export function inTurn(callers: readonly Caller[], nth: number): readonly Caller[] {
+  if (fullLength) return callers
+  return [...new Set(callers.map(({ principal }) => principal))].flatMap((principal, position) => {
+    const ways = callers.filter((caller) => caller.principal === principal)
+    return ways[(nth + position) % ways.length] ?? []
+  })
 }
 
 async function undone<T>(client: pg.Client, work: () => Promise<T>): Promise<T> {
