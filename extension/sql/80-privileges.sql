@@ -133,7 +133,7 @@ to tenantry_admin;
 grant execute on procedure
   tenantry.encrypt_existing(regclass, name, text[], text, bytea, integer), tenantry.unencrypt_column(regclass, name, text[], bytea, integer),
   tenantry.rotate_master_key(bytea, bytea, integer), tenantry.rotate_data_keys(bytea, tenantry.entity, integer),
-  tenantry.rollout_to(regclass, text, integer)
+  tenantry.rollout_to(regclass, text, integer), tenantry.rollout_help(regclass, integer)
 to tenantry_admin;
 
 do $admin$

@@ -72,18 +72,40 @@ $$;
 
 comment on function tenantry_private.end_job(regclass, text) is 'Closes a batch job and takes back what it had. Error: 55P03.';
 
+create function tenantry_private.job_process(target regclass, working text)
+returns integer
+language sql stable
+set search_path = pg_catalog, pg_temp
+return (
+  select l.pid
+    from pg_catalog.pg_locks l
+   where l.locktype = 'advisory' and l.granted and l.objsubid = 1
+     and l.database = (select d.oid from pg_catalog.pg_database d where d.datname = current_database())
+     and (l.classid::bigint << 32 | l.objid::bigint) = hashtext('tenantry ' || target || working)::bigint
+   limit 1);
+
+comment on function tenantry_private.job_process(regclass, text) is 'The process that is the runner of a job; null where nobody is.';
+
 create function tenantry_private.holds_job(target regclass, working text)
 returns boolean
 language sql stable
 set search_path = pg_catalog, pg_temp
-return exists (
-  select
-    from pg_catalog.pg_locks l
-   where l.pid = pg_backend_pid() and l.locktype = 'advisory' and l.objsubid = 1 and l.granted
-     and l.database = (select d.oid from pg_catalog.pg_database d where d.datname = current_database())
-     and (l.classid::bigint << 32 | l.objid::bigint) = hashtext('tenantry ' || target || working)::bigint);
+return tenantry_private.job_process(target, working) is not distinct from pg_backend_pid();
 
 comment on function tenantry_private.holds_job(regclass, text) is 'Whether this session is the runner of a job.';
+
+create function tenantry_private.try_job(target regclass, working text)
+returns boolean
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  -- Not a second time where an earlier call of this session failed to let it go: it would have to be let go twice.
+  return tenantry_private.holds_job(target, working) or pg_try_advisory_lock(hashtext('tenantry ' || target || working)::bigint);
+end
+$$;
+
+comment on function tenantry_private.try_job(regclass, text) is 'Makes this session the runner of a job until unlock_job() or its end, if nobody else is.';
 
 create function tenantry_private.lock_job(target regclass, working text)
 returns void
@@ -94,18 +116,13 @@ declare
   holder  text;
   process integer;
 begin
-  -- Not a second time where an earlier call of this session failed to let it go: it would have to be let go twice.
-  if tenantry_private.holds_job(target, working) or pg_try_advisory_lock(hashtext('tenantry ' || target || working)::bigint) then
+  if tenantry_private.try_job(target, working) then
     return;
   end if;
   select format('process %s (%s, since %s)', a.pid, a.usename, to_char(a.backend_start, 'YYYY-MM-DD HH24:MI')), a.pid
     into holder, process
-    from pg_catalog.pg_locks l
-    join pg_catalog.pg_stat_activity a on a.pid = l.pid
-   where l.locktype = 'advisory' and l.granted and l.objsubid = 1
-     and l.database = (select d.oid from pg_catalog.pg_database d where d.datname = current_database())
-     and (l.classid::bigint << 32 | l.objid::bigint) = hashtext('tenantry ' || target || working)::bigint
-   limit 1;
+    from pg_catalog.pg_stat_activity a
+   where a.pid = tenantry_private.job_process(target, working);
   raise exception 'somebody else is at this already: %', coalesce(holder, 'another session')
     using errcode = '55P03', hint = format('Wait for it, or end it: select pg_cancel_backend(%1$s); or, where it only holds the lock, pg_terminate_backend(%1$s). It can be resumed.', coalesce(process::text, '<process>'));
 end

@@ -13,7 +13,7 @@ create table tenantry_private.rollouts (
   options       jsonb       not null default '{}',
   before        jsonb,
   run           integer     not null default 0,
-  place         bigint[],
+  place         bigint      not null default 0,
   done          bigint      not null default 0,
   filled        bigint      not null default 0,
   total         bigint,
@@ -38,7 +38,7 @@ comment on column tenantry_private.rollouts.budget is 'How many rows without an 
 comment on column tenantry_private.rollouts.options is 'What else protect() is told.';
 comment on column tenantry_private.rollouts.before is 'What the table was like: columns, row security, policies, privileges.';
 comment on column tenantry_private.rollouts.run is 'The number of the last backfill.';
-comment on column tenantry_private.rollouts.place is 'Where the backfill is: the first block of its range, and where it is within one, the block behind it, how many times it is gone over, and how many of them are left.';
+comment on column tenantry_private.rollouts.place is 'Where the backfill is: the first block that no range has been begun with.';
 comment on column tenantry_private.rollouts.done is 'Rows that the backfill has looked at.';
 comment on column tenantry_private.rollouts.filled is 'Rows that it has given an owner.';
 comment on column tenantry_private.rollouts.total is 'Rows there were when it began.';
@@ -49,6 +49,31 @@ comment on column tenantry_private.rollouts.brake is 'Why it waits; null while i
 comment on column tenantry_private.rollouts.counts is 'What the last verification counted.';
 comment on column tenantry_private.rollouts.declared_by is 'The login role that declared it.';
 comment on column tenantry_private.rollouts.declared_at is 'When.';
+
+create table tenantry_private.rollout_ranges (
+  relation regclass not null references tenantry_private.rollouts (relation) on delete cascade,
+  first    bigint   not null,
+  behind   bigint   not null,
+  counted  boolean  not null default false,
+  primary key (relation, first)
+);
+
+comment on table tenantry_private.rollout_ranges is 'Ranges of blocks that backfills are at. Whoever is at one holds the lock of its job.';
+comment on column tenantry_private.rollout_ranges.relation is 'The table.';
+comment on column tenantry_private.rollout_ranges.first is 'The first block.';
+comment on column tenantry_private.rollout_ranges.behind is 'The block behind the last.';
+comment on column tenantry_private.rollout_ranges.counted is 'Whether its rows that had an owner before have been counted as looked at.';
+
+-- What has been decided of some rows of a range, to be written at once. A row that was changed since is not the version named.
+create type tenantry_private.rollout_decisions as (
+  tables   oid[],
+  places   tid[],
+  versions xid[],
+  owners   text[],
+  sources  smallint[]
+);
+
+comment on type tenantry_private.rollout_decisions is 'Versions of rows (tableoid, ctid, xmin) with the owners they are to be given, and what tells so.';
 
 create table tenantry_private.rollout_signals (
   relation regclass not null references tenantry_private.rollouts (relation) on delete cascade,

@@ -123,7 +123,7 @@ $$;
 
 comment on function tenantry_private.hushes_triggers(regclass) is 'Whether triggers have to be held still while owners are filled; refuses where they cannot be. Error: TN011.';
 
-create function tenantry_private.update_quietly(target regclass, statement text)
+create function tenantry_private.update_quietly(target regclass, statement text, decisions tenantry_private.rollout_decisions default null)
 returns bigint
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
@@ -135,7 +135,7 @@ begin
   if hushed then
     perform set_config('session_replication_role', 'replica', true);
   end if;
-  execute statement;
+  execute statement using decisions;
   get diagnostics rows = row_count;
   if hushed then
     perform set_config('session_replication_role', 'origin', true);
@@ -144,10 +144,10 @@ begin
 end
 $$;
 
-comment on function tenantry_private.update_quietly(regclass, text) is 'Updates owners, the application''s triggers held still; returns how many rows. Error: TN011.';
+comment on function tenantry_private.update_quietly(regclass, text, tenantry_private.rollout_decisions) is 'Updates owners, the application''s triggers held still; returns how many rows. decisions: $1 of the statement. Error: TN011.';
 
--- Both queries yield k1, k2 … of rows without an owner: those to fill, and those to be looked at then; null for none.
-create function tenantry_private.fill_rows(target regclass, rows_query text, rest_query text, with_late boolean)
+-- The query yields k1, k2 … of rows without an owner, which are looked at again then.
+create function tenantry_private.fill_rows(target regclass, rows_query text, with_late boolean)
 returns bigint
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
@@ -157,9 +157,7 @@ declare
   left_over jsonb;
 begin
   filled := tenantry_private.update_quietly(target, coalesce(tenantry_private.filling_statement(target, rows_query, with_late), 'select where false'));
-  if rest_query is not null then
-    execute tenantry_private.leftover_query(target, rest_query, with_late) into left_over;
-  end if;
+  execute tenantry_private.leftover_query(target, rows_query, with_late) into left_over;
   if left_over is not null then
     perform tenantry_private.quarantine(target, left_over);
   end if;
@@ -167,7 +165,7 @@ begin
 end
 $$;
 
-comment on function tenantry_private.fill_rows(regclass, text, text, boolean) is 'Gives rows their owners, and puts those into quarantine that have none then; returns how many were given one. Error: TN011.';
+comment on function tenantry_private.fill_rows(regclass, text, boolean) is 'Gives rows their owners, and puts those into quarantine that have none then; returns how many were given one. Error: TN011.';
 
 -- Every partition is gone through at once: a range of blocks is one of each.
 create function tenantry_private.table_size(target regclass, out blocks bigint, out rows_each numeric)
@@ -185,71 +183,218 @@ end;
 
 comment on function tenantry_private.table_size(regclass) is 'How many blocks a table has, or its longest partition, and about how many rows there are to a block.';
 
-create function tenantry_private.block_range(first bigint, behind bigint)
+create function tenantry_private.block_range(place text, first bigint, behind bigint)
 returns text
 language sql immutable
 set search_path = pg_catalog, pg_temp
-return format('t.ctid >= ''(%s,0)'' and t.ctid < ''(%s,0)''', first, behind);
+return format('%1$s >= ''(%2$s,0)'' and %1$s < ''(%3$s,0)''', place, first, behind);
 
-comment on function tenantry_private.block_range(bigint, bigint) is 'A condition that rows t lie in a range of blocks.';
+comment on function tenantry_private.block_range(text, bigint, bigint) is 'A condition that a ctid lies in a range of blocks.';
 
--- A range is gone over several times, each time with every n-th row of each block. What a full block had to give up to make
--- room for the first of them is free again after the commit, so that the rest are changed where they are: no index sees them.
-create function tenantry_private.rollout_batch(target regclass, batch_size integer, refused boolean, out looked_at bigint, out finished boolean)
+create function tenantry_private.at_a_time()
+returns integer
+language sql immutable
+set search_path = pg_catalog, pg_temp
+return 16;
+
+comment on function tenantry_private.at_a_time() is 'How many batches a range is: more of them leave more rows where they are, and ask more often for all of them.';
+
+-- Whoever is at a range holds the lock of its job. What an ended session has left comes first.
+create function tenantry_private.take_range(target regclass, blocks bigint, out first bigint, out behind bigint, out counted boolean)
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
+as $$
+declare
+  size  constant bigint := (tenantry_private.table_size(target)).blocks;
+  place bigint;
+  known record;
+begin
+  perform tenantry_private.require_admin('roll out isolation');
+  perform tenantry_private.require_declarable(target);
+  select r.place into place from tenantry_private.rollouts r where r.relation = target and r.state = 'prepared' and not r.finished for update;
+  if place is null then
+    return;
+  end if;
+  for known in select r.first, r.behind, r.counted from tenantry_private.rollout_ranges r where r.relation = target order by r.first loop
+    if tenantry_private.try_job(target, 'rollout range ' || known.first) then
+      first   := known.first;
+      behind  := known.behind;
+      counted := known.counted;
+      return;
+    end if;
+  end loop;
+  if place >= size then
+    update tenantry_private.rollouts r set finished = true
+     where r.relation = target and not exists (select from tenantry_private.rollout_ranges g where g.relation = target);
+    return;
+  end if;
+  perform tenantry_private.try_job(target, 'rollout range ' || place);
+  insert into tenantry_private.rollout_ranges (relation, first, behind) values (target, place, place + blocks);
+  update tenantry_private.rollouts r set place = r.place + blocks where r.relation = target;
+  first   := place;
+  behind  := place + blocks;
+  counted := false;
+end
+$$;
+
+comment on function tenantry_private.take_range(regclass, bigint) is
+  'A range of blocks for this session to fill, with whether its rows have been counted; null where others are at the last ones, or the table is finished, which it notes.';
+
+create function tenantry_private.note_progress(target regclass, range bigint, looked_at bigint, filled bigint, batch_size integer, ended boolean)
+returns void
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
+as $$
+begin
+  perform tenantry_private.require_admin('roll out isolation');
+  perform tenantry_private.require_declarable(target);
+  if ended then
+    delete from tenantry_private.rollout_ranges r where r.relation = target and r.first = range;
+  else
+    update tenantry_private.rollout_ranges r set counted = true where r.relation = target and r.first = range;
+  end if;
+  if not found then
+    perform tenantry_private.refuse(format('the rollout of %s was taken back meanwhile', target), 'Nothing of this batch was kept.');
+  end if;
+  update tenantry_private.rollouts r
+     set done = r.done + note_progress.looked_at, filled = r.filled + note_progress.filled, batch_size = note_progress.batch_size, brake = null
+   where r.relation = target;
+end
+$$;
+
+comment on function tenantry_private.note_progress(regclass, bigint, bigint, bigint, integer, boolean) is
+  'Adds to what a backfill has done. range: the first block of the range that this session is at; ended: whether it is at its end. Error: TN011 where the rollout was taken back meanwhile.';
+
+create function tenantry_private.drop_ranges(target regclass)
+returns void
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set debug_print_parse = off
+set debug_print_rewritten = off
+set debug_print_plan = off
+as $$
+begin
+  perform tenantry_private.require_admin('roll out isolation');
+  perform tenantry_private.require_declarable(target);
+  delete from tenantry_private.rollout_ranges r where r.relation = target;
+  update tenantry_private.rollouts r set place = 0, finished = false, began_at = null where r.relation = target;
+end
+$$;
+
+comment on function tenantry_private.drop_ranges(regclass) is 'Takes a backfill back to its beginning; whoever is at a range of it cannot commit it.';
+
+create function tenantry_private.begin_batch(target regclass)
+returns void
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 as $$
-declare
-  often     constant integer := 16;
-  rollout   constant tenantry_private.rollouts := tenantry_private.require_rollout(target);
-  size      constant record := tenantry_private.table_size(target);
-  first     constant bigint := coalesce(rollout.place[1], 0);
-  behind    constant bigint := coalesce(rollout.place[2], first + ceil(often * batch_size / size.rows_each));
-  range     constant text := tenantry_private.block_range(first, behind);
-  rest      constant text := format('select %s from %s t where t.%I is null and %s', tenantry_private.key_selection(target), target, rollout.owner_column, range);
-  times     bigint := rollout.place[3];
-  time_left bigint := rollout.place[4];
-  place     bigint[] := array[behind];
-  as_it_was bigint := 0;
-  chosen    text;
-  filled    bigint;
 begin
   perform tenantry_private.require_runner(target);
   -- Below deadlock_timeout, so that it is never the application that gives way.
   perform set_config('lock_timeout', '300ms', true);
   -- A batch that a crash takes back is done again, and its place is taken back with it.
   perform set_config('synchronous_commit', 'off', true);
-  if times is null then
-    execute format('select least(%s, ceil(count(*) filter (where t.%I is null) / %s::numeric)), count(*) filter (where t.%2$I is not null and t.tenantry_source is null) from %4$s t where %5$s',
-      often, rollout.owner_column, batch_size, target, range) into times, as_it_was;
-    time_left := times;
-  end if;
-  if time_left > 1 then
-    -- The last byte of a ctid is the row's number in its block. It is asked first: to look into a row takes longer.
-    chosen := format('select %s from (select t.*, t.ctid from %s t where %s and get_byte(tidsend(t.ctid), 5) %% %s = %s offset 0) t where t.%I is null',
-      tenantry_private.key_selection(target), target, range, times, time_left - 1, rollout.owner_column);
-    -- What somebody holds is left for the last time.
-    if refused then
-      chosen := format('select %s from %s t where (%s) in (%s) for no key update skip locked', tenantry_private.key_selection(target), target, tenantry_private.key_names(target, 't.'), chosen);
-    end if;
-    filled := tenantry_private.fill_rows(target, chosen, null, false);
-    looked_at := filled;
-    place := array[first, behind, times, time_left - 1];
-  else
-    execute format('select count(*) from (%s) r', rest) into looked_at;
-    filled := tenantry_private.fill_rows(target, rest, rest, false);
-    if behind >= size.blocks then
-      place := null;
-    end if;
-  end if;
-  finished := place is null;
-  perform tenantry_private.change_rollout(target, jsonb_build_object(
-    'place', place, 'done', rollout.done + as_it_was + looked_at,
-    'filled', rollout.filled + filled, 'batch_size', batch_size, 'brake', null, 'finished', finished));
 end
 $$;
 
-comment on function tenantry_private.rollout_batch(regclass, integer, boolean) is 'Gives the rows of one batch their owners, at the end of a range puts the others into quarantine, and keeps the place. refused: whether the attempt before met rows that somebody holds. finished: this was the end of the table. Errors: 55P03, TN011.';
+comment on function tenantry_private.begin_batch(regclass) is 'What every transaction of a backfill begins with. Error: TN011.';
+
+-- A range is written in pieces, each some rows of every block. What a full block had to give up to make room for the first of
+-- them is free again after the commit, so that the rest are changed where they are: no index sees them.
+create function tenantry_private.decide_range(target regclass, first bigint, behind bigint, counted boolean, batch_size integer)
+returns tenantry_private.rollout_decisions[]
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  rollout   constant tenantry_private.rollouts := tenantry_private.require_rollout(target);
+  unowned   bigint;
+  as_it_was bigint;
+  query     text;
+  decisions tenantry_private.rollout_decisions[];
+begin
+  perform tenantry_private.begin_batch(target);
+  execute format('select count(*) filter (where t.%1$I is null), count(*) filter (where t.%1$I is not null and t.tenantry_source is null) from %2$s t where %3$s',
+    rollout.owner_column, target, tenantry_private.block_range('t.ctid', first, behind)) into unowned, as_it_was;
+  if not counted then
+    perform tenantry_private.note_progress(target, first, as_it_was, 0, batch_size, false);
+  end if;
+  -- So few are decided and written at once, at the end.
+  if unowned <= batch_size then
+    return null;
+  end if;
+  -- To sort and to look up so many rows in memory.
+  if pg_size_bytes(current_setting('work_mem')) < pg_size_bytes('64MB') then
+    perform set_config('work_mem', '64MB', true);
+  end if;
+  query := tenantry_private.deciding_query(target, first, behind, least(tenantry_private.at_a_time(), ceil(unowned / batch_size::numeric))::integer);
+  if query is not null then
+    execute query into decisions;
+  end if;
+  return decisions;
+end
+$$;
+
+comment on function tenantry_private.decide_range(regclass, bigint, bigint, boolean, integer) is
+  'What the signals decide of a range of blocks, in pieces of about batch_size rows; null where there is no more than one. Writes nothing but what it counted. Error: TN011.';
+
+-- Only the version that was decided of: what was changed since is decided anew at the end.
+create function tenantry_private.write_piece(target regclass, first bigint, behind bigint, decisions tenantry_private.rollout_decisions, batch_size integer, refused boolean)
+returns bigint
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  rollout constant tenantry_private.rollouts := tenantry_private.require_rollout(target);
+  place   constant text := tenantry_private.block_range('t.ctid', first, behind);
+  -- Whether a row has an owner is asked of those only that the ctid has found: to look into a row takes longer.
+  matches constant text := format('t.tableoid = d.source and t.ctid = d.place and t.xmin = d.version and case when d.place is not null then t.%I is null end and %s', rollout.owner_column, place);
+  pieces  constant text := 'unnest(($1).tables, ($1).places, ($1).versions, ($1).owners, ($1).sources) d (source, place, version, owner, number)';
+  written constant text := format('update %s t set %I = d.owner::%s, tenantry_source = d.number', target, rollout.owner_column, format_type(tenantry_private.column_type(target, rollout.owner_column), null));
+  rows    bigint;
+begin
+  perform tenantry_private.begin_batch(target);
+  rows := tenantry_private.update_quietly(target,
+    case when refused
+         -- What somebody holds is left for the end.
+         then format('with free as materialized (select t.tableoid as source, t.ctid as place, d.owner, d.number from %s t join %s on %s for no key update of t skip locked) %s from free d where t.tableoid = d.source and t.ctid = d.place and %s',
+                target, pieces, matches, written, place)
+         else format('%s from %s where %s', written, pieces, matches) end,
+    decisions);
+  perform tenantry_private.note_progress(target, first, rows, rows, batch_size, false);
+  return rows;
+end
+$$;
+
+comment on function tenantry_private.write_piece(regclass, bigint, bigint, tenantry_private.rollout_decisions, integer, boolean) is
+  'Gives rows of a range the owners that were decided, and keeps the progress; returns how many. refused: whether the attempt before met rows that somebody holds. Errors: 55P03, TN011.';
+
+create function tenantry_private.end_range(target regclass, first bigint, behind bigint, batch_size integer)
+returns bigint
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  rollout   constant tenantry_private.rollouts := tenantry_private.require_rollout(target);
+  rest      constant text := format('select %s from %s t where t.%I is null and %s', tenantry_private.key_selection(target), target, rollout.owner_column,
+                               tenantry_private.block_range('t.ctid', first, behind));
+  looked_at bigint;
+begin
+  perform tenantry_private.begin_batch(target);
+  execute format('select count(*) from (%s) r', rest) into looked_at;
+  perform tenantry_private.note_progress(target, first, looked_at, tenantry_private.fill_rows(target, rest, false), batch_size, true);
+  return looked_at;
+end
+$$;
+
+comment on function tenantry_private.end_range(regclass, bigint, bigint, integer) is
+  'Gives the rest of a range their owners, and puts those into quarantine that have none then; returns how many it looked at. Errors: 55P03, TN011.';
 
 -- Rows that were written or moved meanwhile where neither the trigger nor a batch could fill them.
 create function tenantry_private.fill_late(target regclass)
@@ -263,7 +408,7 @@ declare
                              tenantry_private.key_selection(target), target, rollout.owner_column, target, tenantry_private.key_texts(target));
 begin
   perform tenantry_private.require_runner(target);
-  return tenantry_private.fill_rows(target, late, late, true);
+  return tenantry_private.fill_rows(target, late, true);
 end
 $$;
 
@@ -374,60 +519,94 @@ $$;
 comment on procedure tenantry_private.heed_brakes(regclass, pg_lsn, timestamptz, numeric, interval) is
   'Waits for as long as there is a reason to, but no longer than brake_wait until there is none again. since: what had been written before the batch; usual_ms: how long a look at one row takes; waited: how long it has waited already.';
 
-create procedure tenantry_private.run_backfill(target regclass, batch_size integer)
+-- What the runner and its helpers do, each in ranges of its own.
+create procedure tenantry_private.fill_ranges(target regclass, batch_size integer)
 language plpgsql
 as $$
 declare
-  size     integer := batch_size;
-  rows     bigint;
-  finished boolean := (tenantry_private.rollout(target)).finished;
-  began    timestamptz;
-  told     timestamptz := pg_catalog.clock_timestamp();
-  usual    numeric := tenantry_private.probe(target);
-  waited   interval := interval '0';
-  lsn      pg_lsn := pg_catalog.pg_current_wal_insert_lsn();
-  lsn_at   timestamptz := pg_catalog.clock_timestamp();
-  refused  integer := 0;
-  rollout  tenantry_private.rollouts;
+  size      integer := batch_size;
+  rows      bigint;
+  range     record;
+  decisions tenantry_private.rollout_decisions[];
+  pieces    integer;
+  piece     integer;
+  decided   timestamptz;
+  began     timestamptz;
+  told      timestamptz := pg_catalog.clock_timestamp();
+  usual     numeric := tenantry_private.probe(target);
+  waited    interval := interval '0';
+  lsn       pg_lsn := pg_catalog.pg_current_wal_insert_lsn();
+  lsn_at    timestamptz := pg_catalog.clock_timestamp();
+  refused   integer;
+  rollout   tenantry_private.rollouts;
 begin
-  while not finished loop
-    began := pg_catalog.clock_timestamp();
-    begin
-      select b.looked_at, b.finished into rows, finished from tenantry_private.rollout_batch(target, size, refused OPERATOR(pg_catalog.>) 0) b;
-      refused := 0;
-    exception
-      when lock_not_available or deadlock_detected then
-        -- Somebody holds rows of the batch: again, with fewer of them.
-        refused := refused OPERATOR(pg_catalog.+) 1;
-        if refused OPERATOR(pg_catalog.>) 200 then
-          raise;
-        end if;
-    end;
+  loop
+    select t.first, t.behind, t.counted into range
+      from tenantry_private.take_range(target, pg_catalog.ceil(((tenantry_private.at_a_time() OPERATOR(pg_catalog.*) size) OPERATOR(pg_catalog./) (tenantry_private.table_size(target)).rows_each))::bigint) t;
     commit;
-    if refused OPERATOR(pg_catalog.>) 0 then
-      size := pg_catalog.int4larger(10, size OPERATOR(pg_catalog./) 2);
-      perform pg_catalog.pg_sleep(pg_catalog.random() OPERATOR(pg_catalog.*) 0.1);
-    elsif rows OPERATOR(pg_catalog.>) (size OPERATOR(pg_catalog./) 2) then
-      -- About a tenth of a second a batch, at most twice or half as many rows as before.
-      size := pg_catalog.int4smaller(50000, pg_catalog.int4larger(100, pg_catalog.float8larger(size OPERATOR(pg_catalog.*) 0.5, pg_catalog.float8smaller(size OPERATOR(pg_catalog.*) 2.0,
-        rows OPERATOR(pg_catalog.*) 0.1 OPERATOR(pg_catalog./) pg_catalog.float8larger(0.001, pg_catalog.extract('epoch', pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) began)::float8)))::integer));
+    if range.first is null then
+      exit when (tenantry_private.rollout(target)).finished;
+      perform pg_catalog.pg_sleep(0.02);
+      continue;
     end if;
-    if not finished then
+    pieces := null;
+    piece  := 0;
+    -- pieces, and behind them the rest of the range
+    while pieces is null or piece OPERATOR(pg_catalog.<=) pieces loop
+      if pieces is null then
+        decisions := tenantry_private.decide_range(target, range.first, range.behind, range.counted, size);
+        commit;
+        decided := pg_catalog.clock_timestamp();
+        pieces  := coalesce(pg_catalog.cardinality(decisions), 0);
+        piece   := 0;
+        refused := 0;
+        range.counted := true;
+      end if;
+      began := pg_catalog.clock_timestamp();
+      begin
+        if piece OPERATOR(pg_catalog.<) pieces then
+          rows := tenantry_private.write_piece(target, range.first, range.behind, decisions[piece OPERATOR(pg_catalog.+) 1], size, refused OPERATOR(pg_catalog.>) 0);
+        else
+          rows := tenantry_private.end_range(target, range.first, range.behind, size);
+        end if;
+        piece   := piece OPERATOR(pg_catalog.+) 1;
+        refused := 0;
+      exception
+        when lock_not_available or deadlock_detected then
+          -- Somebody holds rows of it: again.
+          refused := refused OPERATOR(pg_catalog.+) 1;
+          if refused OPERATOR(pg_catalog.>) 200 then
+            raise;
+          end if;
+      end;
+      commit;
+      if refused OPERATOR(pg_catalog.>) 0 then
+        perform pg_catalog.pg_sleep(pg_catalog.random() OPERATOR(pg_catalog.*) 0.1);
+      elsif rows OPERATOR(pg_catalog.>) (size OPERATOR(pg_catalog./) 2) then
+        -- About a tenth of a second a batch, at most twice or half as many rows as before, and no more in a range than fit into memory.
+        size := pg_catalog.int4smaller(10000, pg_catalog.int4larger(100, pg_catalog.float8larger(size OPERATOR(pg_catalog.*) 0.5, pg_catalog.float8smaller(size OPERATOR(pg_catalog.*) 2.0,
+          rows OPERATOR(pg_catalog.*) 0.1 OPERATOR(pg_catalog./) pg_catalog.float8larger(0.001, pg_catalog.extract('epoch', pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) began)::float8)))::integer));
+      end if;
       call tenantry_private.heed_brakes(target, lsn, lsn_at, usual, waited);
-    end if;
-    lsn    := pg_catalog.pg_current_wal_insert_lsn();
-    lsn_at := pg_catalog.clock_timestamp();
-    if pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) told OPERATOR(pg_catalog.>) interval '2 seconds' then
-      told := pg_catalog.clock_timestamp();
-      rollout := tenantry_private.rollout(target);
-      raise notice '%: % of about % rows looked at, % given an owner', target, rollout.done, rollout.total, rollout.filled;
-    end if;
+      lsn    := pg_catalog.pg_current_wal_insert_lsn();
+      lsn_at := pg_catalog.clock_timestamp();
+      -- What was decided long ago, say because it had to wait, is decided again.
+      if piece OPERATOR(pg_catalog.<) pieces and pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) decided OPERATOR(pg_catalog.>) interval '10 seconds' then
+        pieces := null;
+      end if;
+      if pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) told OPERATOR(pg_catalog.>) interval '2 seconds' then
+        told := pg_catalog.clock_timestamp();
+        rollout := tenantry_private.rollout(target);
+        raise notice '%: % of about % rows looked at, % given an owner', target, rollout.done, rollout.total, rollout.filled;
+      end if;
+    end loop;
+    perform tenantry_private.unlock_job(target, 'rollout range ' OPERATOR(pg_catalog.||) range.first::text);
   end loop;
 end
 $$;
 
-comment on procedure tenantry_private.run_backfill(regclass, integer) is
-  'Runs the batches of a backfill, each a transaction of about a tenth of a second. Interrupted, it goes on where it was. Errors: 55P03, TN011.';
+comment on procedure tenantry_private.fill_ranges(regclass, integer) is
+  'Fills ranges of blocks until none is left, in transactions of about a tenth of a second. Interrupted, it goes on where it was. Errors: 55P03, TN011.';
 
 -- Rows that the old application writes meanwhile. After the statement, because the signals look at the rows. As the table's
 -- owner, as the batches; what a signal cannot do must not cost the application its row.

@@ -167,7 +167,7 @@ begin
     statements := statements || format('alter table %s add column tenantry_source smallint', target);
   end if;
   perform tenantry_private.change_rollout(target, jsonb_build_object(
-    'state', 'prepared', 'before', tenantry_private.table_picture(target, rollout.owner_column), 'run', rollout.run + 1, 'place', null, 'done', 0, 'filled', 0, 'total', null, 'finished', false, 'counts', null));
+    'state', 'prepared', 'before', tenantry_private.table_picture(target, rollout.owner_column), 'run', rollout.run + 1, 'place', 0, 'done', 0, 'filled', 0, 'total', null, 'finished', false, 'began_at', null, 'counts', null));
   perform tenantry_private.number_sources(target, rollout.run + 1);
   perform tenantry_private.carry_under_lock(target, 'planned', 'prepared', statements);
   begin
@@ -202,7 +202,7 @@ begin
   end if;
   perform tenantry_private.carry_under_lock(target, 'prepared', 'planned', statements);
   perform tenantry_private.unquarantine(target, null);
-  perform tenantry_private.change_rollout(target, jsonb_build_object('state', 'planned', 'place', null, 'done', 0, 'filled', 0, 'counts', null));
+  perform tenantry_private.change_rollout(target, jsonb_build_object('state', 'planned', 'place', 0, 'done', 0, 'filled', 0, 'counts', null));
 end
 $$;
 

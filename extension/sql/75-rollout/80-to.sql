@@ -153,7 +153,7 @@ declare
   total   bigint;
 begin
   perform tenantry_private.try_signals(target);
-  if rollout.began_at is null or rollout.place is null and not rollout.finished then
+  if rollout.began_at is null then
     execute format('select count(*) from %s', target) into total;
     perform tenantry_private.change_rollout(target, jsonb_build_object('began_at', clock_timestamp(), 'done', 0, 'filled', 0, 'total', total));
   end if;
@@ -192,7 +192,7 @@ begin
   perform tenantry_private.require_runner(target);
   perform set_config('synchronous_commit', 'off', true);
   perform tenantry_private.update_quietly(target, format('update %s t set %I = null, tenantry_source = null where t.tenantry_source is not null and %s',
-    target, rollout.owner_column, tenantry_private.block_range(first, behind)));
+    target, rollout.owner_column, tenantry_private.block_range('t.ctid', first, behind)));
   return case when behind < size.blocks then behind end;
 end
 $$;
@@ -247,7 +247,7 @@ begin
       join pg_catalog.pg_class c on c.oid = i.indexrelid
      where i.indrelid = target and c.relname ~ '_tenantry_.*idx(_[0-9]+)?$' and not rollout.before -> 'indexes' ? i.indexrelid::regclass::text));
   perform tenantry_private.unquarantine(target, null);
-  perform tenantry_private.change_rollout(target, jsonb_build_object('state', 'prepared', 'run', rollout.run + 1, 'place', null, 'done', 0, 'filled', 0, 'finished', false, 'began_at', null, 'counts', null));
+  perform tenantry_private.change_rollout(target, jsonb_build_object('state', 'prepared', 'run', rollout.run + 1, 'place', 0, 'done', 0, 'filled', 0, 'finished', false, 'began_at', null, 'counts', null));
   perform tenantry_private.number_sources(target, rollout.run + 1);
   perform tenantry_private.define_filling(target);
   perform tenantry_private.log_step(target, 'backfilled', 'prepared', '(owners taken back)', 'ROW EXCLUSIVE', null, null);
@@ -267,7 +267,7 @@ begin
       perform tenantry_private.require_parents(target);
       perform tenantry_private.start_backfill(target);
       commit;
-      call tenantry_private.run_backfill(target, batch_size);
+      call tenantry_private.fill_ranges(target, batch_size);
       perform tenantry_private.index_owners(target);
       perform tenantry_private.finish_backfill(target);
     when 'backfilled transitional' then
@@ -300,6 +300,8 @@ begin
       end if;
       perform tenantry_private.back_to_prepared(target);
     when 'prepared planned' then
+      perform tenantry_private.drop_ranges(target);
+      commit;
       if not ((tenantry_private.rollout(target)).before OPERATOR(pg_catalog.->>) 'owner_added')::boolean then
         call tenantry_private.empty_owners(target, batch_size);
       end if;
@@ -352,3 +354,30 @@ $$;
 
 comment on procedure tenantry.rollout_to(regclass, text, integer) is
   'Takes a table to a state, forth or back, one state after the other, each in short transactions. state: planned, prepared (columns, and a trigger for rows written meanwhile), backfilled (owners, in batches; index), transitional (isolated, but for its legacy roles), verified (the rows add up), strict. batch_size: rows in the first batch, default 5000; adapted to a tenth of a second. Interrupted, it goes on where it was. One runner at a time. Run as the table''s owner. Errors: 42501, 55P03, TN011, TN012 (the step is refused).';
+
+create procedure tenantry.rollout_help(target regclass, batch_size integer default 5000)
+language plpgsql
+as $$
+declare
+  patience constant timestamptz := pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) interval '5 seconds';
+  rollout  tenantry_private.rollouts;
+begin
+  perform tenantry_private.require_state(target, 'backfilled', batch_size);
+  loop
+    rollout := tenantry_private.rollout(target);
+    exit when rollout.state OPERATOR(pg_catalog.<>) 'planned' and rollout.state OPERATOR(pg_catalog.<>) 'prepared';
+    if tenantry_private.job_process(target, 'rollout') is null then
+      if pg_catalog.clock_timestamp() OPERATOR(pg_catalog.>) patience then
+        perform tenantry_private.refuse(pg_catalog.format('nobody fills the owners of %s', target), pg_catalog.format('In another session: call tenantry.rollout_to(%L, ''backfilled''); and then this.', target));
+      end if;
+    elsif rollout.began_at is not null and not rollout.finished then
+      call tenantry_private.fill_ranges(target, batch_size);
+    end if;
+    commit;
+    perform pg_catalog.pg_sleep(0.02);
+  end loop;
+end
+$$;
+
+comment on procedure tenantry.rollout_help(regclass, integer) is
+  'Fills owners beside tenantry.rollout_to() in another session, each in ranges of its own, and returns when the table is backfilled. Waits until there is something to fill, but no longer than 5 seconds for the runner. batch_size: as there. Run as the table''s owner. Errors: 42501, 55P03, TN011 (nobody runs the rollout, or it was taken back meanwhile).';
