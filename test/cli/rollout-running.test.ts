@@ -222,6 +222,26 @@ it('is stopped by Ctrl-C on the server, tells a second runner who is at it, and 
   expect(await statusOf('letters')).toMatchObject({ state: 'backfilled', filled: '2000' })
 })
 
+it('fills with further sessions beside one another, and stops them all', async () => {
+  expect((await rollout('to', 'prepared', 'letters')).code).toBe(0)
+  // Somebody holds a row of the first range: whoever is at it waits, and the others go on.
+  const holder = await on.legacy.connect()
+  await holder.query('begin')
+  await holder.query('select from letters where id = 1 for update')
+  const args = ['to', 'backfilled', 'letters', '--batch-size', '10', '--jobs', '3'] as const
+  const several = start(...args)
+  await until(async () => Number((await statusOf('letters'))?.filled) === 1999)
+  const sessions = `select pid from pg_stat_activity where usename = $1 and application_name = 'tenantry' and query ~ '^call '`
+  expect(await on.stored(sessions, [on.owner.name])).toHaveLength(3)
+  several.child.kill('SIGINT')
+  expect(await several.code).toBe(130)
+  expect(await on.stored(sessions, [on.owner.name])).toEqual([])
+  await holder.query('commit')
+  expect(await rollout(...args)).toMatchObject({ code: 0 })
+  expect(await statusOf('letters')).toMatchObject({ state: 'backfilled', filled: '2000' })
+  expect((await rollout('to', 'backfilled', 'letters', '--jobs', '0')).err).toMatch(/--jobs/)
+})
+
 it('loses nothing to kill -9', async () => {
   expect((await rollout('to', 'prepared', 'letters')).code).toBe(0)
   const holder = await on.legacy.connect()

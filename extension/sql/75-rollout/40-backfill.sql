@@ -227,8 +227,11 @@ begin
     end if;
   end loop;
   if place >= size then
-    update tenantry_private.rollouts r set finished = true
-     where r.relation = target and not exists (select from tenantry_private.rollout_ranges g where g.relation = target);
+    if not exists (select from tenantry_private.rollout_ranges g where g.relation = target) then
+      update tenantry_private.rollouts r set finished = true where r.relation = target returning r.run, r.filled, r.began_at into known;
+      perform tenantry_private.log_step(target, 'prepared', 'backfilled', '(backfill)', 'ROW EXCLUSIVE', null, null, known.filled,
+        jsonb_build_object('run', known.run, 'seconds', round(extract('epoch' from clock_timestamp() - known.began_at)::numeric, 2)));
+    end if;
     return;
   end if;
   perform tenantry_private.try_job(target, 'rollout range ' || place);
@@ -241,7 +244,7 @@ end
 $$;
 
 comment on function tenantry_private.take_range(regclass, bigint) is
-  'A range of blocks for this session to fill, with whether its rows have been counted; null where others are at the last ones, or the table is finished, which it notes.';
+  'A range of blocks for this session to fill, with whether its rows have been counted; null where others are at the last ones, or the table is finished, which it logs.';
 
 create function tenantry_private.note_progress(target regclass, range bigint, looked_at bigint, filled bigint, batch_size integer, ended boolean)
 returns void
@@ -525,6 +528,7 @@ language plpgsql
 as $$
 declare
   size      integer := batch_size;
+  span      bigint := batch_size;
   rows      bigint;
   range     record;
   decisions tenantry_private.rollout_decisions[];
@@ -542,7 +546,7 @@ declare
 begin
   loop
     select t.first, t.behind, t.counted into range
-      from tenantry_private.take_range(target, pg_catalog.ceil(((tenantry_private.at_a_time() OPERATOR(pg_catalog.*) size) OPERATOR(pg_catalog./) (tenantry_private.table_size(target)).rows_each))::bigint) t;
+      from tenantry_private.take_range(target, pg_catalog.ceil(span OPERATOR(pg_catalog./) (tenantry_private.table_size(target)).rows_each)::bigint) t;
     commit;
     if range.first is null then
       exit when (tenantry_private.rollout(target)).finished;
@@ -554,6 +558,7 @@ begin
     -- pieces, and behind them the rest of the range
     while pieces is null or piece OPERATOR(pg_catalog.<=) pieces loop
       if pieces is null then
+        began := pg_catalog.clock_timestamp();
         decisions := tenantry_private.decide_range(target, range.first, range.behind, range.counted, size);
         commit;
         decided := pg_catalog.clock_timestamp();
@@ -561,6 +566,10 @@ begin
         piece   := 0;
         refused := 0;
         range.counted := true;
+        -- The next range is of as many batches as are decided in half a second, and at most twice as long.
+        span := pg_catalog.float8smaller(span OPERATOR(pg_catalog.*) 2.0, pg_catalog.float8smaller((tenantry_private.at_a_time() OPERATOR(pg_catalog.*) size)::float8,
+          span OPERATOR(pg_catalog.*) 0.5 OPERATOR(pg_catalog./) pg_catalog.float8larger(0.001, pg_catalog.extract('epoch', decided OPERATOR(pg_catalog.-) began)::float8)))::bigint;
+        span := pg_catalog.int8larger(span, size);
       end if;
       began := pg_catalog.clock_timestamp();
       begin

@@ -162,22 +162,6 @@ $$;
 
 comment on function tenantry_private.start_backfill(regclass) is 'Notes when a backfill began.';
 
-create function tenantry_private.finish_backfill(target regclass)
-returns void
-language plpgsql volatile
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-  rollout constant tenantry_private.rollouts := tenantry_private.require_rollout(target);
-begin
-  perform tenantry_private.log_step(target, 'prepared', 'backfilled', '(backfill)', 'ROW EXCLUSIVE', null, null, rollout.filled,
-    jsonb_build_object('run', rollout.run, 'seconds', round(extract('epoch' from clock_timestamp() - rollout.began_at)::numeric, 2)));
-  perform tenantry_private.change_rollout(target, '{"state": "backfilled"}');
-end
-$$;
-
-comment on function tenantry_private.finish_backfill(regclass) is 'Notes that a backfill is at its end.';
-
 -- Back from backfilled: what was filled is emptied again, in batches, so that other signals can decide.
 create function tenantry_private.empty_batch(target regclass, first bigint, batch_size integer)
 returns bigint
@@ -269,7 +253,7 @@ begin
       commit;
       call tenantry_private.fill_ranges(target, batch_size);
       perform tenantry_private.index_owners(target);
-      perform tenantry_private.finish_backfill(target);
+      perform tenantry_private.change_rollout(target, '{"state": "backfilled"}');
     when 'backfilled transitional' then
       perform tenantry_private.enter_transition(target);
       commit;
@@ -365,12 +349,12 @@ begin
   perform tenantry_private.require_state(target, 'backfilled', batch_size);
   loop
     rollout := tenantry_private.rollout(target);
-    exit when rollout.state OPERATOR(pg_catalog.<>) 'planned' and rollout.state OPERATOR(pg_catalog.<>) 'prepared';
+    exit when rollout.finished or (rollout.state OPERATOR(pg_catalog.<>) 'planned' and rollout.state OPERATOR(pg_catalog.<>) 'prepared');
     if tenantry_private.job_process(target, 'rollout') is null then
       if pg_catalog.clock_timestamp() OPERATOR(pg_catalog.>) patience then
         perform tenantry_private.refuse(pg_catalog.format('nobody fills the owners of %s', target), pg_catalog.format('In another session: call tenantry.rollout_to(%L, ''backfilled''); and then this.', target));
       end if;
-    elsif rollout.began_at is not null and not rollout.finished then
+    elsif rollout.began_at is not null then
       call tenantry_private.fill_ranges(target, batch_size);
     end if;
     commit;
@@ -380,4 +364,4 @@ end
 $$;
 
 comment on procedure tenantry.rollout_help(regclass, integer) is
-  'Fills owners beside tenantry.rollout_to() in another session, each in ranges of its own, and returns when the table is backfilled. Waits until there is something to fill, but no longer than 5 seconds for the runner. batch_size: as there. Run as the table''s owner. Errors: 42501, 55P03, TN011 (nobody runs the rollout, or it was taken back meanwhile).';
+  'Fills owners beside tenantry.rollout_to() in another session, each in ranges of its own, and returns when nothing is left to fill. Waits until there is something to fill, but no longer than 5 seconds for the runner. batch_size: as there. Run as the table''s owner. Errors: 42501, 55P03, TN011 (nobody runs the rollout, or it was taken back meanwhile).';

@@ -10,11 +10,16 @@ export class Interrupt {
   #timer: NodeJS.Timeout | undefined
   readonly #onSignal: () => void
 
-  /** @param client a connection that may cancel what `pid` runs */
-  constructor(client: pg.Client, pid: number, listener: Listener) {
+  /** @param client a connection that may cancel what these processes run */
+  constructor(client: pg.Client, pids: readonly number[], listener: Listener) {
     // One that arrives between two statements is lost, so it is asked for until everything has ended.
     const cancel = (): void => {
-      client.query('select pg_catalog.pg_cancel_backend($1)', [pid]).catch(() => undefined)
+      client
+        .query(
+          'select pg_catalog.pg_cancel_backend(p) from pg_catalog.unnest($1::integer[]) as p',
+          [pids],
+        )
+        .catch(() => undefined)
     }
     this.#onSignal = () => {
       if (this.#stopped) process.exit(130)

@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import { isServerError } from '../../errors.js'
 import type { Listener } from './events.js'
+import { helped, type Helper } from './helpers.js'
 import { indexOwners } from './index-owners.js'
 import type { Interrupt } from './interrupt.js'
 import { observed } from './observer.js'
@@ -14,6 +15,7 @@ export interface RunOptions {
 export interface Runner {
   readonly client: pg.Client
   readonly pid: number
+  readonly helpers: readonly Helper[]
   /** Where the progress is read. */
   readonly observer: pg.Client
   readonly listener: Listener
@@ -48,17 +50,16 @@ export async function run(
   }
 }
 
-async function call(
-  { client, observer, listener, pid }: Runner,
-  table: string,
-  to: string,
-  batchSize: number,
-): Promise<void> {
+async function call(runner: Runner, table: string, to: string, batchSize: number): Promise<void> {
+  const { client, observer, listener, pid } = runner
+  const helpers = to === 'backfilled' ? runner.helpers : []
   await observed(observer, listener, { table, work: 'backfill', pid }, () =>
-    client.query('call tenantry.rollout_to($1::text::pg_catalog.regclass, $2, $3)', [
-      table,
-      to,
-      batchSize,
-    ]),
+    helped(helpers, runner, { table, batchSize }, () =>
+      client.query('call tenantry.rollout_to($1::text::pg_catalog.regclass, $2, $3)', [
+        table,
+        to,
+        batchSize,
+      ]),
+    ),
   )
 }

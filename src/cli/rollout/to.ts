@@ -5,6 +5,7 @@ import { withConnection } from '../connect.js'
 import type { Io } from '../io.js'
 import { command, positive, type RolloutOptions } from './command.js'
 import type { Listener } from './events.js'
+import { pidOf, withHelpers, type Helper } from './helpers.js'
 import { Interrupt } from './interrupt.js'
 import { listener as listenerOf } from './listeners.js'
 import { endOfLog, longestLock } from './report.js'
@@ -16,6 +17,7 @@ import { Watcher } from './watcher.js'
 interface ToOptions extends RolloutOptions {
   readonly batchSize: number
   readonly lockTimeout: string
+  readonly jobs: number
 }
 
 /** `tenantry rollout to`: takes tables to a state, forth or back. */
@@ -24,6 +26,7 @@ export function toCommand(io: Io): Command {
     .addArgument(new Argument('<state>', 'the state').choices(states))
     .argument('[table...]', 'only these (default: every declared rollout)')
     .option('--batch-size <rows>', 'rows of the first batch; adapted afterwards', positive, 5000)
+    .option('--jobs <n>', 'sessions that fill owners side by side', positive, 1)
     .option('--lock-timeout <interval>', 'how long building an index waits for a lock', '10s')
     .addHelpText(
       'after',
@@ -34,6 +37,7 @@ again goes on from there. Ends with 0 when every table is there, 1 when a step w
 
 Examples:
   tenantry rollout to backfilled
+  tenantry rollout to backfilled --jobs 2        # about twice as fast where the server has processors to spare
   tenantry rollout to strict memories
   tenantry rollout to planned                    # everything back`,
     )
@@ -42,7 +46,16 @@ Examples:
         const rollouts = await rolloutsOf(client, tables)
         await withConnection(io, options, (observer) =>
           withConnection(io, options, (watching) =>
-            rollOut(io, { client, observer, watching }, rollouts, state, tables, options),
+            withHelpers(io, options, options.jobs - 1, (helpers) =>
+              rollOut(
+                io,
+                { client, observer, watching, helpers },
+                rollouts,
+                state,
+                tables,
+                options,
+              ),
+            ),
           ),
         )
       }),
@@ -53,11 +66,12 @@ interface Connections {
   readonly client: pg.Client
   readonly observer: pg.Client
   readonly watching: pg.Client
+  readonly helpers: readonly Helper[]
 }
 
 async function rollOut(
   io: Io,
-  { client, observer, watching }: Connections,
+  { client, observer, watching, helpers }: Connections,
   rollouts: readonly Rollout[],
   state: State,
   tables: readonly string[],
@@ -67,11 +81,16 @@ async function rollOut(
   tellNotices(client, listener)
   const pid = await pidOf(client)
   const since = await endOfLog(client)
-  const watcher = new Watcher(watching, pid)
-  const interrupt = new Interrupt(observer, pid, listener)
+  const pids = [pid, ...helpers.map((helper) => helper.pid)]
+  const watcher = new Watcher(watching, pids)
+  const interrupt = new Interrupt(observer, pids, listener)
   let failure: Error | undefined
   try {
-    await run({ client, pid, observer, listener, interrupt }, callsTo(rollouts, state), options)
+    await run(
+      { client, pid, helpers, observer, listener, interrupt },
+      callsTo(rollouts, state),
+      options,
+    )
   } catch (error) {
     failure = asError(error)
   }
@@ -115,9 +134,4 @@ function tellNotices(client: pg.Client, listener: Listener): void {
     if (severity !== 'NOTICE' || message?.endsWith(' does not exist, skipping')) return
     listener.tell({ event: 'notice', message: message ?? '', ...(hint ? { hint } : {}) })
   })
-}
-
-async function pidOf(client: pg.Client): Promise<number> {
-  const { rows } = await client.query<{ pid: number }>('select pg_catalog.pg_backend_pid() as pid')
-  return rows[0]?.pid ?? 0
 }

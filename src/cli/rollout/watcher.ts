@@ -12,20 +12,20 @@ const waiting = `
          (extract('epoch' from pg_catalog.clock_timestamp() - l.waitstart) * 1000)::float8 as waited_ms
     from pg_catalog.pg_locks l
     left join pg_catalog.pg_stat_activity a on a.pid = l.pid
-   where not l.granted and l.waitstart is not null and l.pid not in ($1, pg_catalog.pg_backend_pid())
-     and $1 = any (pg_catalog.pg_blocking_pids(l.pid))`
+   where not l.granted and l.waitstart is not null and l.pid <> all ($1::integer[]) and l.pid <> pg_catalog.pg_backend_pid()
+     and $1::integer[] && pg_catalog.pg_blocking_pids(l.pid)`
 
-/** Looks on a connection of its own, until it is stopped, for statements that wait for a process. */
+/** Looks on a connection of its own, until it is stopped, for statements that wait for some processes. */
 export class Watcher {
   readonly #client: pg.Client
-  readonly #pid: number
+  readonly #pids: readonly number[]
   readonly #waits = new Map<string, Wait>()
   readonly #watching: Promise<void>
   #stopped = false
 
-  constructor(client: pg.Client, pid: number) {
+  constructor(client: pg.Client, pids: readonly number[]) {
     this.#client = client
-    this.#pid = pid
+    this.#pids = pids
     this.#watching = this.#watch()
     // Its error is thrown where it is stopped.
     this.#watching.catch(() => undefined)
@@ -42,7 +42,7 @@ export class Watcher {
 
   async #watch(): Promise<void> {
     while (!this.#stopped) {
-      const { rows } = await this.#client.query<Wait & { since: string }>(waiting, [this.#pid])
+      const { rows } = await this.#client.query<Wait & { since: string }>(waiting, [this.#pids])
       for (const { since, ...wait } of rows) this.#waits.set(`${String(wait.pid)} ${since}`, wait)
       await sleep(interval)
     }
