@@ -200,7 +200,7 @@ return 16;
 comment on function tenantry_private.at_a_time() is 'How many batches a range is: more of them leave more rows where they are, and ask more often for all of them.';
 
 -- Whoever is at a range holds the lock of its job. What an ended session has left comes first.
-create function tenantry_private.take_range(target regclass, blocks bigint, out first bigint, out behind bigint, out counted boolean)
+create function tenantry_private.take_range(target regclass, blocks bigint, out first bigint, out behind bigint, out counted boolean, out holder integer)
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 set debug_print_parse = off
@@ -225,6 +225,7 @@ begin
       counted := known.counted;
       return;
     end if;
+    holder := coalesce(holder, tenantry_private.job_process(target, 'rollout range ' || known.first));
   end loop;
   if place >= size then
     if not exists (select from tenantry_private.rollout_ranges g where g.relation = target) then
@@ -234,17 +235,18 @@ begin
     end if;
     return;
   end if;
-  perform tenantry_private.try_job(target, 'rollout range ' || place);
+  perform tenantry_private.lock_job(target, 'rollout range ' || place);
   insert into tenantry_private.rollout_ranges (relation, first, behind) values (target, place, place + blocks);
   update tenantry_private.rollouts r set place = r.place + blocks where r.relation = target;
   first   := place;
   behind  := place + blocks;
   counted := false;
+  holder  := null;
 end
 $$;
 
 comment on function tenantry_private.take_range(regclass, bigint) is
-  'A range of blocks for this session to fill, with whether its rows have been counted; null where others are at the last ones, or the table is finished, which it logs.';
+  'A range of blocks for this session to fill, with whether its rows have been counted; null where the table is finished, which it logs, or others are at the last ranges: holder is the process of one of them. Error: 55P03.';
 
 create function tenantry_private.note_progress(target regclass, range bigint, looked_at bigint, filled bigint, batch_size integer, ended boolean)
 returns void
@@ -545,11 +547,15 @@ declare
   rollout   tenantry_private.rollouts;
 begin
   loop
-    select t.first, t.behind, t.counted into range
+    select t.first, t.behind, t.counted, t.holder into range
       from tenantry_private.take_range(target, pg_catalog.ceil(span OPERATOR(pg_catalog./) (tenantry_private.table_size(target)).rows_each)::bigint) t;
     commit;
     if range.first is null then
       exit when (tenantry_private.rollout(target)).finished;
+      if pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) told OPERATOR(pg_catalog.>) interval '10 seconds' then
+        told := pg_catalog.clock_timestamp();
+        raise notice '%: waits for process %, which is at the last rows', target, range.holder;
+      end if;
       perform pg_catalog.pg_sleep(0.02);
       continue;
     end if;
