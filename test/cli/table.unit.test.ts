@@ -32,3 +32,14 @@ describe('changedLines', () => {
     expect(changedLines('same', 'same')).toEqual({ added: 0, removed: 0 })
   })
 })
+
+it('is one table however many rows there are', () => {
+  const rows = Array.from({ length: 1201 }, (_, n) => [n, `row ${String(n)}`])
+  const lines = table(['n', 'what'], rows, 80).trimEnd().split('\n')
+  // The head with two lines and one below, and the last line.
+  expect(lines).toHaveLength(1201 + 4)
+  expect(new Set(lines.map(({ length }) => length)).size).toBe(1)
+  expect(lines.slice(3, -1).map((line) => Number(/\d+/.exec(line)?.[0]))).toEqual(
+    rows.map(([n]) => n),
+  )
+})
