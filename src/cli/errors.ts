@@ -41,5 +41,12 @@ export function report(io: Io, error: unknown): number {
   // An error of the program itself, not of its use: whoever reports it needs the stack.
   if (error instanceof TypeError || error instanceof ReferenceError)
     io.err(`${error.stack ?? ''}\n`)
-  return error instanceof CliError ? error.exitCode : 1
+  const { exitCode } = error as { exitCode?: unknown }
+  return typeof exitCode === 'number' ? exitCode : 1
+}
+
+/** Any error, to end the process with this code unless it says another than the usual one itself. */
+export function endingWith(exitCode: number, error: unknown): unknown {
+  if (!(error instanceof Error) || (error instanceof CliError && error.exitCode !== 1)) return error
+  return Object.assign(error, { exitCode })
 }

@@ -97,7 +97,7 @@ describe('a baseline', () => {
     ] as const) {
       await writeFile(broken, text)
       const { code, out, err } = await cli(['check', '--baseline', broken], { url })
-      expect({ code, out }).toEqual({ code: 1, out: '' })
+      expect({ code, out }).toEqual({ code: 3, out: '' })
       expect(err).toContain(problem)
       expect(err).toContain('--write-baseline')
     }

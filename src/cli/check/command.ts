@@ -2,7 +2,7 @@ import { Command, Option } from 'commander'
 import { counted } from '../../survey/index.js'
 import { asAdmin } from '../admin.js'
 import { connectionHelp } from '../connect.js'
-import { CliError } from '../errors.js'
+import { CliError, endingWith } from '../errors.js'
 import type { Io } from '../io.js'
 import { table } from '../table.js'
 import { readBaseline, withoutKnown, writeBaseline } from './baseline.js'
@@ -39,7 +39,7 @@ export function checkCommand(io: Io): Command {
     .addHelpText(
       'after',
       `
-Ends with 0 when nothing worse than info was found, 1 for warnings, 2 for anything critical.
+Ends with 0 when nothing worse than info was found, 1 for warnings, 2 for anything critical, 3 when it could not look.
 A finding that a baseline names is known by its code, object and problem: when one of them changes, it
 counts again. Names in a baseline that are found no more are reported.
 
@@ -49,24 +49,34 @@ Examples:
   tenantry check --write-baseline tenantry-baseline.json
   tenantry check --baseline tenantry-baseline.json --format sarif > tenantry.sarif`,
     )
-    .action((options: CheckOptions) =>
-      asAdmin(io, options, async (client) => {
-        const known = options.baseline === undefined ? [] : await readBaseline(options.baseline)
-        const { rows } = await client.query<Finding>(
-          'select severity, code, object, problem, fix from tenantry.check($1)',
-          [options.severity],
-        )
-        if (options.writeBaseline !== undefined) {
-          await writeBaseline(options.writeBaseline, rows)
-          io.out(`${counted(rows.length, 'finding')} written to ${options.writeBaseline}.\n`)
-          return
-        }
-        const { findings, gone } = withoutKnown(rows, known)
-        io.out(printed(io, options, findings))
-        for (const each of gone) io.err(`No longer found: ${each.code} ${each.object}\n`)
-        refuseFindings(findings)
-      }),
+    .action(async (options: CheckOptions) => {
+      const findings = await look(io, options).catch((error: unknown) => {
+        throw endingWith(3, error)
+      })
+      refuseFindings(findings)
+    })
+}
+
+/** Prints what is found, or writes it down as known, and returns what counts. */
+async function look(io: Io, options: CheckOptions): Promise<readonly Finding[]> {
+  const known = options.baseline === undefined ? [] : await readBaseline(options.baseline)
+  let counting: readonly Finding[] = []
+  await asAdmin(io, options, async (client) => {
+    const { rows } = await client.query<Finding>(
+      'select severity, code, object, problem, fix from tenantry.check($1)',
+      [options.severity],
     )
+    if (options.writeBaseline !== undefined) {
+      await writeBaseline(options.writeBaseline, rows)
+      io.out(`${counted(rows.length, 'finding')} written to ${options.writeBaseline}.\n`)
+      return
+    }
+    const { findings, gone } = withoutKnown(rows, known)
+    io.out(printed(io, options, findings))
+    for (const each of gone) io.err(`No longer found: ${each.code} ${each.object}\n`)
+    counting = findings
+  })
+  return counting
 }
 
 function printed(io: Io, options: CheckOptions, findings: readonly Finding[]): string {
