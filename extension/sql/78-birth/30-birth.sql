@@ -103,15 +103,22 @@ comment on function tenantry_private.closing_statements(regclass, boolean) is 'T
 -- Partitions and inheritance children have no policies: the ones of the table above hold for whoever reads through it.
 create function tenantry_private.protected_above(target oid)
 returns oid
-language sql stable
+language plpgsql stable
 set search_path = pg_catalog, pg_temp
-begin atomic
-  with recursive above (oid) as (
-    select i.inhparent from pg_catalog.pg_inherits i where i.inhrelid = target
-    union
-    select i.inhparent from above a join pg_catalog.pg_inherits i on i.inhrelid = a.oid)
-  select a.oid from above a join tenantry_private.tables t on t.relation = a.oid and t.class in ('owned', 'by_parent') order by 1 limit 1;
-end;
+as $$
+begin
+  -- Most tables have nothing above them.
+  if not exists (select from pg_catalog.pg_inherits i where i.inhrelid = target) then
+    return null;
+  end if;
+  return (
+    with recursive above (oid) as (
+      select i.inhparent from pg_catalog.pg_inherits i where i.inhrelid = target
+      union
+      select i.inhparent from above a join pg_catalog.pg_inherits i on i.inhrelid = a.oid)
+    select a.oid from above a join tenantry_private.tables t on t.relation = a.oid and t.class in ('owned', 'by_parent') order by 1 limit 1);
+end
+$$;
 
 comment on function tenantry_private.protected_above(oid) is 'The protected table that a table is a partition of or inherits from; null if there is none.';
 

@@ -128,23 +128,38 @@ comment on function tenantry_private.watch(oid) is 'Whether what becomes of a pr
 -- What was dropped and made anew under its old name, by somebody else than tenantry, which would have confirmed it.
 create function tenantry_private.remade_policies(target oid)
 returns text
-language sql stable
+language plpgsql stable
 set search_path = pg_catalog, pg_temp
-begin atomic
-  select string_agg(format('policy %I', p.polname), ', ' order by p.polname) || ' is not as it was made'
-    from tenantry_private.tables t
-    join pg_catalog.pg_policy p on p.polrelid = t.relation and p.polname like 'tenantry\_%'
-   where t.relation = target and tenantry_private.is_guarded(target)
-     and age(p.xmin) <= age(pg_current_xact_id()::xid)
-     and case when exists (select from tenantry_private.rollouts r where r.relation = target)
-           then t.expressions ? p.polname::text
-                and (pg_get_expr(p.polqual, p.polrelid), pg_get_expr(p.polwithcheck, p.polrelid))
-                    is distinct from (t.expressions -> p.polname::text ->> 0, t.expressions -> p.polname::text ->> 1)
-           -- one that is not wanted, permits instead of restricting, or is for others, too
-           else exists (
-             select from tenantry_private.plan_policies(t) s where s.statement = format('drop policy %I on %s', p.polname, t.relation))
-         end;
-end;
+as $$
+declare
+  declaration tenantry_private.tables;
+  in_rollout  constant boolean := exists (select from tenantry_private.rollouts r where r.relation = target);
+  planned     text[];
+begin
+  select t.* into declaration from tenantry_private.tables t where t.relation = target and tenantry_private.is_guarded(target);
+  if declaration.relation is null or not exists (
+       select
+         from pg_catalog.pg_policy p
+        where p.polrelid = target and p.polname like 'tenantry\_%' and age(p.xmin) <= age(pg_current_xact_id()::xid)) then
+    return null;
+  end if;
+  if not in_rollout then
+    planned := array(select s.statement from tenantry_private.plan_policies(declaration) s);
+  end if;
+  return (
+    select string_agg(format('policy %I', p.polname), ', ' order by p.polname) || ' is not as it was made'
+      from pg_catalog.pg_policy p
+     where p.polrelid = target and p.polname like 'tenantry\_%'
+       and age(p.xmin) <= age(pg_current_xact_id()::xid)
+       and case when in_rollout
+             then declaration.expressions ? p.polname::text
+                  and (pg_get_expr(p.polqual, p.polrelid), pg_get_expr(p.polwithcheck, p.polrelid))
+                      is distinct from (declaration.expressions -> p.polname::text ->> 0, declaration.expressions -> p.polname::text ->> 1)
+             -- one that is not wanted, permits instead of restricting, or is for others, too
+             else format('drop policy %I on %s', p.polname, declaration.relation) = any (planned)
+           end);
+end
+$$;
 
 comment on function tenantry_private.remade_policies(oid) is 'Policies of tenantry''s on a protected table that this transaction has made otherwise than they are wanted; null if there are none.';
 

@@ -58,6 +58,7 @@ set debug_print_plan = off
 as $$
 declare
   item       record;
+  relation   record;
   found_weak text;
   managed    constant boolean := exists (select from tenantry_private.schemas);
 begin
@@ -66,15 +67,8 @@ begin
     return;
   end if;
   for item in
-    select distinct on (d.classid, d.objid) d.classid, d.objid, d.command_tag, lower(d.object_type) as object_type,
-           c.relkind, c.relpersistence, n.nspname as schema_name, t.class, c.oid is not null and tenantry_private.is_guarded(c.oid) as guarded,
-           not c.relispartition and exists (select from pg_catalog.pg_inherits i where i.inhrelid = c.oid) as inherits,
-           exists (select from tenantry_private.kinds k where k.relation = c.oid)
-           or exists (select from tenantry_private.membership_sources m where m.relation = c.oid) as followed
+    select distinct on (d.classid, d.objid) d.classid, d.objid, d.command_tag, lower(d.object_type) as object_type
       from pg_event_trigger_ddl_commands() d
-      left join pg_catalog.pg_class c on d.classid = 'pg_catalog.pg_class'::regclass and c.oid = d.objid
-      left join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-      left join tenantry_private.tables t on t.relation = c.oid
      where not d.in_extension
   loop
     if item.command_tag = 'GRANT' then
@@ -94,15 +88,27 @@ begin
       perform tenantry_private.judge_trigger(item.objid);
     elsif item.classid = 'pg_catalog.pg_rewrite'::regclass then
       perform tenantry_private.judge_rule(item.objid);
-    elsif item.relkind = 'v' then
+    end if;
+    -- Looked up one by one: together they would be looked for in the whole catalog.
+    continue when item.command_tag = 'GRANT' or item.classid <> 'pg_catalog.pg_class'::regclass;
+    select c.relkind, c.relpersistence, n.nspname as schema_name, t.class, tenantry_private.is_guarded(c.oid) as guarded,
+           not c.relispartition and exists (select from pg_catalog.pg_inherits i where i.inhrelid = c.oid) as inherits,
+           exists (select from tenantry_private.kinds k where k.relation = c.oid)
+           or exists (select from tenantry_private.membership_sources m where m.relation = c.oid) as followed
+      into relation
+      from pg_catalog.pg_class c
+      join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+      left join tenantry_private.tables t on t.relation = c.oid
+     where c.oid = item.objid;
+    if relation.relkind = 'v' then
       perform tenantry_private.judge_view(item.objid);
-    elsif item.relkind in ('r', 'p', 'f', 'm') and item.relpersistence <> 't' then
-      if item.inherits
+    elsif relation.relkind in ('r', 'p', 'f', 'm') and relation.relpersistence <> 't' then
+      if relation.inherits
          and exists (select from pg_catalog.pg_inherits i where i.inhrelid = item.objid and tenantry_private.is_followed_table(i.inhparent)) then
         perform tenantry_private.refuse(format('%s must not inherit from a table that says who there is, or who is a member of what: what becomes of its rows is not followed', item.objid::regclass),
           'Partition the table instead.');
       end if;
-      if item.guarded then
+      if relation.guarded then
         return query select * from tenantry_private.bear_parts(item.objid);
         if not tenantry_private.watch(item.objid) then
           found_weak := tenantry_private.weakness(item.objid);
@@ -110,13 +116,13 @@ begin
             perform tenantry_private.refuse_weakening(item.objid, found_weak);
           end if;
         end if;
-      elsif item.followed and tenantry_private.triggers_off(item.objid) is not null and not tenantry_private.is_admin() then
+      elsif relation.followed and tenantry_private.triggers_off(item.objid) is not null and not tenantry_private.is_admin() then
         perform tenantry_private.refuse_weakening(item.objid, tenantry_private.triggers_off(item.objid));
-      elsif item.class is null and managed
-            and exists (select from tenantry_private.schemas s where s.schema_name = item.schema_name)
-            and not exists (select from tenantry_private.known_relations k where k.relation = item.objid and k.schema_name = item.schema_name) then
+      elsif relation.class is null and managed
+            and exists (select from tenantry_private.schemas s where s.schema_name = relation.schema_name)
+            and not exists (select from tenantry_private.known_relations k where k.relation = item.objid and k.schema_name = relation.schema_name) then
         return query select * from tenantry_private.bear(item.objid);
-        if item.relkind in ('r', 'p') and not exists (select from tenantry_private.tables t where t.relation = item.objid) and tenantry_private.protected_above(item.objid) is null then
+        if relation.relkind in ('r', 'p') and not exists (select from tenantry_private.tables t where t.relation = item.objid) and tenantry_private.protected_above(item.objid) is null then
           raise notice '% is closed to the application, because %', item.objid::regclass,
             case when (select count(*)
                          from tenantry_private.birth_rules r
@@ -125,12 +131,12 @@ begin
                  then 'several rules are for its name' else 'nobody has said whose its rows are' end
             using hint = format('Say it: select * from tenantry.protect(%L, owner_column => ''…'', owner_kind => ''…''); or tenantry.share(%1$L), or tenantry.exempt(%1$L, ''…'').', item.objid::regclass);
         end if;
-      elsif item.relkind = 'm' then
+      elsif relation.relkind = 'm' then
         -- wherever it is
         if item.command_tag = 'CREATE MATERIALIZED VIEW' and tenantry_private.guarded_below(item.objid) is not null then
           return query select * from tenantry_private.closing_statements(item.objid);
         end if;
-      elsif item.class is null and tenantry_private.is_guarded(tenantry_private.protected_above(item.objid)) then
+      elsif relation.class is null and tenantry_private.is_guarded(tenantry_private.protected_above(item.objid)) then
         if tenantry_private.is_new_part(item.objid) then
           return query select * from tenantry_private.bear(item.objid);
         elsif (exists (select from pg_catalog.pg_class c where c.oid = item.objid and not (c.relrowsecurity and c.relforcerowsecurity))
@@ -178,10 +184,12 @@ $$;
 
 comment on function tenantry_private.settle_births() is 'Behind the statements of judge_ddl(): records that born tables are protected, after looking, and gives them their views. Works in an event trigger only. Error: TN011.';
 
+-- As for plan_table(), plans are made once: most sessions that change tables run many such statements.
 create function tenantry_private.after_ddl()
 returns event_trigger
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan
 as $$
 declare
   statements text[];
