@@ -2,7 +2,7 @@
 -- policies then bind that role instead.
 create function tenantry_private.ways_out(login_role name)
 returns table (role_name name, why text)
-language plpgsql stable
+language plpgsql stable rows 5
 set search_path = pg_catalog, pg_temp
 as $$
 begin

@@ -51,7 +51,7 @@ comment on function tenantry_private.path_elements(text) is 'The schemas named b
 -- What allow() does to the role and the database, beside the registry.
 create function tenantry_private.allow_plan(login_role name, grant_as text)
 returns table (statement text, lock text)
-language plpgsql stable
+language plpgsql stable rows 5
 set search_path = pg_catalog, pg_temp
 as $$
 declare

@@ -122,13 +122,17 @@ comment on function tenantry_private.write_declaration(tenantry_private.tables) 
 
 create function tenantry_private.is_guarded(target oid)
 returns boolean
-language sql stable
+language plpgsql stable
 set search_path = pg_catalog, pg_temp
-return exists (
-  select
-    from tenantry_private.guarded_relations g
-    join pg_catalog.pg_database d on d.oid = g.database and d.datname = current_database()
-   where g.relation = target);
+as $$
+begin
+  return exists (
+    select
+      from tenantry_private.guarded_relations g
+      join pg_catalog.pg_database d on d.oid = g.database and d.datname = current_database()
+     where g.relation = target);
+end
+$$;
 
 comment on function tenantry_private.is_guarded(oid) is 'Whether a table is protected and has been found so in this database.';
 
@@ -224,7 +228,7 @@ comment on function tenantry_private.refresh_table_owners() is 'Brings tenantry_
 
 create function tenantry_private.table_owner_roles()
 returns setof oid
-language plpgsql stable security definer
+language plpgsql stable security definer rows 5
 set search_path = pg_catalog, pg_temp
 set debug_print_parse = off
 set debug_print_rewritten = off
@@ -244,7 +248,7 @@ comment on function tenantry_private.table_owner_roles() is 'Roles that own prot
 
 create function tenantry_private.allowed_logins()
 returns table (role_name name, granted_as text)
-language plpgsql stable security definer
+language plpgsql stable security definer rows 10
 set search_path = pg_catalog, pg_temp
 set debug_print_parse = off
 set debug_print_rewritten = off

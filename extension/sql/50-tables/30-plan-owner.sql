@@ -77,44 +77,66 @@ comment on function tenantry_private.declared_key(tenantry_private.tables) is 'T
 
 create function tenantry_private.column_list(relation regclass, numbers smallint[], prefix text default '')
 returns text
-language sql stable
+language plpgsql stable
 set search_path = pg_catalog, pg_temp
-return (
-  select string_agg(prefix || quote_ident(a.attname), ', ' order by position)
-    from unnest(numbers) with ordinality as n (attnum, position)
-    join pg_catalog.pg_attribute a on a.attrelid = relation and a.attnum = n.attnum);
+as $$
+begin
+  return (
+    select string_agg(prefix || quote_ident(a.attname), ', ' order by n.position)
+      from unnest(numbers) with ordinality as n (attnum, position)
+      join pg_catalog.pg_attribute a on a.attrelid = relation and a.attnum = n.attnum);
+end
+$$;
 
 comment on function tenantry_private.column_list(regclass, smallint[], text) is 'Quoted names of columns, in the order of their numbers.';
 
 create function tenantry_private.short_name(relation regclass, suffix text)
 returns name
-language sql stable
+language plpgsql stable
 set search_path = pg_catalog, pg_temp
-return (
+as $$
+declare
+  named record;
+  tail  text;
+  head  text;
+begin
+  select c.relname, c.relnamespace into named from pg_catalog.pg_class c where c.oid = relation;
   -- 63 bytes is the longest name; multi-byte names are cut by characters until they fit. Where long names of tables
   -- begin alike, or something has the name already, a number makes it free.
-  select candidate.name::name
-    from pg_catalog.pg_class c
-   cross join generate_series(0, 1000) as number
-   cross join lateral (
-         select left(c.relname, length) || '_' || suffix || coalesce('_' || nullif(number, 0), '') as name
-           from generate_series(0, length(c.relname)) as length
-          where octet_length(left(c.relname, length) || '_' || suffix || coalesce('_' || nullif(number, 0), '')) <= 63
-          order by length desc
-          limit 1) as candidate
-   where c.oid = relation
-     and not exists (select from pg_catalog.pg_class o where o.relnamespace = c.relnamespace and o.relname = candidate.name)
-     and not exists (select from pg_catalog.pg_constraint o where o.conrelid = c.oid and o.conname = candidate.name)
-   order by number
-   limit 1);
+  for number in 0 .. 1000 loop
+    tail := '_' || suffix || coalesce('_' || nullif(number, 0), '');
+    head := named.relname;
+    while octet_length(head || tail) > 63 and head <> '' loop
+      head := left(head, length(head) - 1);
+    end loop;
+    continue when octet_length(head || tail) > 63
+               or exists (select from pg_catalog.pg_class o where o.relnamespace = named.relnamespace and o.relname = head || tail)
+               or exists (select from pg_catalog.pg_constraint o where o.conrelid = relation and o.conname = head || tail);
+    return head || tail;
+  end loop;
+  return null;
+end
+$$;
 
 comment on function tenantry_private.short_name(regclass, text) is 'A name for something that belongs to a table, at most 63 bytes long and free.';
 
 create function tenantry_private.relation_tree(target regclass)
 returns table (relation regclass, depth integer)
-language sql stable
+language plpgsql stable rows 1
 set search_path = pg_catalog, pg_temp
-begin atomic
+as $$
+declare
+  has_parts boolean;
+begin
+  -- Most tables have nothing below them.
+  select c.relhassubclass into has_parts from pg_catalog.pg_class c where c.oid = target and c.relkind in ('r', 'p');
+  if has_parts is false then
+    relation := target;
+    depth    := 0;
+    return next;
+    return;
+  end if;
+  return query
   with recursive tree (oid, depth) as (
     select target::oid, 0
     union all
@@ -123,22 +145,26 @@ begin atomic
     from tree
     join pg_catalog.pg_class c on c.oid = tree.oid and c.relkind in ('r', 'p')
    group by tree.oid;
-end;
+end
+$$;
 
 comment on function tenantry_private.relation_tree(regclass) is 'A table and its partitions and inheritance children, at every depth.';
 
 -- Partitions get clones of a table's row triggers; inheritance children get none, though their rows are written through it.
 create function tenantry_private.row_trigger_tables(target regclass)
 returns setof regclass
-language sql stable
+language plpgsql stable rows 1
 set search_path = pg_catalog, pg_temp
-begin atomic
+as $$
+begin
+  return query
   select tree.relation
     from tenantry_private.relation_tree(target) tree
     join pg_catalog.pg_class c on c.oid = tree.relation
    where tree.depth = 0 or not c.relispartition and not exists (select from tenantry.tables t where t.relation = tree.relation)
    order by tree.depth, tree.relation::text;
-end;
+end
+$$;
 
 comment on function tenantry_private.row_trigger_tables(regclass) is 'A table and its inheritance children, at every depth, which need row triggers of their own.';
 
@@ -164,7 +190,7 @@ comment on function tenantry_private.is_own_trigger(name) is 'Whether a trigger 
 
 create function tenantry_private.update_triggers(target regclass)
 returns table (relation regclass, trigger_name name, enabled "char")
-language sql stable
+language sql stable rows 3
 set search_path = pg_catalog, pg_temp
 begin atomic
   select tree.relation, t.tgname, t.tgenabled
@@ -179,7 +205,7 @@ comment on function tenantry_private.update_triggers(regclass) is 'Triggers that
 -- The tie between a by_parent table and its parent: (foreign key columns, owner) → (key, owner).
 create function tenantry_private.plan_parent(declaration tenantry_private.tables)
 returns table (statement text, lock text)
-language plpgsql stable
+language plpgsql stable rows 5
 set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -348,20 +374,24 @@ comment on function tenantry_private.require_one_owner(tenantry_private.tables, 
 -- The owner column itself: NOT NULL, leading an index, defaulting to the principal.
 create function tenantry_private.is_led(target regclass, column_number smallint)
 returns boolean
-language sql stable
+language plpgsql stable
 set search_path = pg_catalog, pg_temp
-return exists (
-  select
-    from pg_catalog.pg_index i
-    join pg_catalog.pg_class c on c.oid = i.indexrelid
-    join pg_catalog.pg_am m on m.oid = c.relam
-   where i.indrelid = target and i.indkey[0] = column_number and i.indisvalid and i.indpred is null and m.amname = 'btree');
+as $$
+begin
+  return exists (
+    select
+      from pg_catalog.pg_index i
+      join pg_catalog.pg_class c on c.oid = i.indexrelid
+      join pg_catalog.pg_am m on m.oid = c.relam
+     where i.indrelid = target and i.indkey[0] = column_number and i.indisvalid and i.indpred is null and m.amname = 'btree');
+end
+$$;
 
 comment on function tenantry_private.is_led(regclass, smallint) is 'Whether a whole B-tree index leads with a column.';
 
 create function tenantry_private.plan_owner_column(declaration tenantry_private.tables)
 returns table (statement text, lock text)
-language plpgsql stable
+language plpgsql stable rows 5
 set search_path = pg_catalog, pg_temp
 as $$
 declare

@@ -21,7 +21,7 @@ comment on function tenantry_private.policy_statement(regclass, name, boolean, t
 -- never PUBLIC, so that other paths keep plans of their own.
 create function tenantry_private.wanted_policies(declaration tenantry_private.tables)
 returns table (policy name, command text, permissive boolean, to_role name, using_text text, check_text text)
-language plpgsql stable
+language plpgsql stable rows 20
 set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -30,37 +30,35 @@ declare
     tenantry_private.column_type(declaration.parent, (tenantry_private.declared(declaration.parent)).owner_column));
   cast_to    constant text := tenantry_private.id_cast(type);
   in_transition constant boolean := tenantry_private.in_transition(declaration.relation);
+  commands   constant text[] := array['select', 'insert', 'update', 'delete'];
   rule       record;
-  condition  text;
+  conditions text[];
   migration  name;
 begin
   -- The owner of the decrypting view has policies of its own, which leave the plans of tenantry_user alone.
-  for rule in
-    select c.command, twin.permissive, r.to_role, r.prefix
-      from (values (1, 'select'), (2, 'insert'), (3, 'update'), (4, 'delete')) as c (position, command)
-     cross join (values (true), (false)) as twin (permissive)
-     cross join (values (1, 'tenantry_user', 'tenantry_'), (2, 'tenantry_facade', 'tenantry_facade_'), (3, 'tenantry_reach', 'tenantry_reach_')) as r (position, to_role, prefix)
-     where (r.to_role = 'tenantry_user'
-            or r.to_role = 'tenantry_facade' and exists (select from tenantry_private.encrypted(declaration.relation))
-            or r.to_role = 'tenantry_reach' and declaration.reach)
-       -- The floors would bind legacy roles, too, where they are members of tenantry_user.
-       and (twin.permissive or not in_transition or r.to_role <> 'tenantry_user' or not exists (
-              select from unnest((tenantry_private.rollout(declaration.relation)).legacy_roles) as l (role_name)
-               where pg_has_role(l.role_name, 'tenantry_user', 'member')))
-     order by r.position, twin.permissive desc, c.position
-  loop
-    command    := rule.command;
-    permissive := rule.permissive;
-    policy     := rule.prefix || rule.command || case when rule.permissive then '' else '_floor' end;
-    to_role    := rule.to_role;
-    condition  := case rule.to_role
-                    when 'tenantry_reach' then tenantry_private.reach_condition(declaration, rule.command, cast_to)
-                    else format('%I = (select tenantry.principal(%L, %L)::%s)', declaration.owner_column, declaration.owner_kind,
-                           rule.command, cast_to)
-                  end;
-    using_text := case when rule.command <> 'insert' then condition end;
-    check_text := case when rule.command in ('insert', 'update') then condition end;
-    return next;
+  foreach to_role in array array['tenantry_user', 'tenantry_facade', 'tenantry_reach'] loop
+    continue when to_role = 'tenantry_facade' and not exists (select from tenantry_private.encrypted(declaration.relation))
+               or to_role = 'tenantry_reach' and declaration.reach is not true;
+    conditions := '{}';
+    foreach command in array commands loop
+      conditions := conditions || case to_role
+        when 'tenantry_reach' then tenantry_private.reach_condition(declaration, command, cast_to)
+        else format('%I = (select tenantry.principal(%L, %L)::%s)', declaration.owner_column, declaration.owner_kind, command, cast_to)
+      end;
+    end loop;
+    foreach permissive in array array[true, false] loop
+      -- The floors would bind legacy roles, too, where they are members of tenantry_user.
+      continue when not permissive and in_transition and to_role = 'tenantry_user' and exists (
+        select from unnest((tenantry_private.rollout(declaration.relation)).legacy_roles) as l (role_name)
+         where pg_has_role(l.role_name, 'tenantry_user', 'member'));
+      for at in 1 .. cardinality(commands) loop
+        command    := commands[at];
+        policy     := case to_role when 'tenantry_user' then 'tenantry_' else to_role || '_' end || command || case when permissive then '' else '_floor' end;
+        using_text := case when command <> 'insert' then conditions[at] end;
+        check_text := case when command in ('insert', 'update') then conditions[at] end;
+        return next;
+      end loop;
+    end loop;
   end loop;
 
   if tenantry_private.engine_works_on(declaration.relation) then
@@ -192,7 +190,7 @@ comment on function tenantry_private.reach_condition(tenantry_private.tables, te
 
 create function tenantry_private.actual_policies(target regclass)
 returns table (policy name, command text, permissive boolean, to_roles name[], using_printed text, check_printed text)
-language plpgsql stable
+language plpgsql stable rows 20
 set search_path = pg_catalog, pg_temp
 as $$
 begin
@@ -200,10 +198,7 @@ begin
   select p.polname,
          case p.polcmd when 'r' then 'select' when 'a' then 'insert' when 'w' then 'update' when 'd' then 'delete' else 'all' end,
          p.polpermissive,
-         array(select coalesce(r.rolname, 'public')::name
-                 from unnest(p.polroles) as role_oid
-                 left join pg_catalog.pg_roles r on r.oid = role_oid
-                order by 1),
+         array(select case role_oid when 0 then 'public' else pg_get_userbyid(role_oid) end::name from unnest(p.polroles) as role_oid order by 1),
          pg_get_expr(p.polqual, p.polrelid),
          pg_get_expr(p.polwithcheck, p.polrelid)
     from pg_catalog.pg_policy p
@@ -215,40 +210,32 @@ comment on function tenantry_private.actual_policies(regclass) is 'The policies 
 
 create function tenantry_private.plan_policies(declaration tenantry_private.tables)
 returns table (statement text, lock text)
-language plpgsql stable
+language plpgsql stable rows 5
 set search_path = pg_catalog, pg_temp
 as $$
 declare
   target constant regclass := declaration.relation;
   wanted record;
-  stale  name;
 begin
   lock := 'ACCESS EXCLUSIVE';
-  -- Missing, not as it was made, or not what it would be made of now. Printed expressions are compared, never executed.
+  -- Missing, not as it was made, or not what it would be made of now; and behind them what nobody wants any more. Printed
+  -- expressions are compared, never executed.
   for wanted in
-    select w.*, a.policy is not null as is_there
+    select w.*, a.policy as found
       from tenantry_private.wanted_policies(declaration) with ordinality as w (policy, command, permissive, to_role, using_text, check_text, position)
-      left join tenantry_private.actual_policies(target) a on a.policy = w.policy
-     where a.policy is null
-        or (a.command, a.permissive, a.to_roles) is distinct from (w.command, w.permissive, array[w.to_role])
-        or (declaration.expressions -> w.policy::text) is distinct from jsonb_build_array(a.using_printed, a.check_printed, w.using_text, w.check_text)
-     order by w.position
+      full join tenantry_private.actual_policies(target) a on a.policy = w.policy
+     where case when w.policy is null then a.policy like 'tenantry\_%'
+                else a.policy is null
+                  or (a.command, a.permissive, a.to_roles) is distinct from (w.command, w.permissive, array[w.to_role])
+                  or (declaration.expressions -> w.policy::text) is distinct from jsonb_build_array(a.using_printed, a.check_printed, w.using_text, w.check_text) end
+     order by w.position, a.policy
   loop
-    if wanted.is_there then
-      statement := format('drop policy %I on %s', wanted.policy, target);
+    if wanted.found is not null then
+      statement := format('drop policy %I on %s', wanted.found, target);
       return next;
     end if;
+    continue when wanted.policy is null;
     statement := tenantry_private.policy_statement(target, wanted.policy, wanted.permissive, wanted.command, array[wanted.to_role], wanted.using_text, wanted.check_text);
-    return next;
-  end loop;
-  for stale in
-    select p.polname
-      from pg_catalog.pg_policy p
-     where p.polrelid = target and p.polname like 'tenantry\_%'
-       and not exists (select from tenantry_private.wanted_policies(declaration) w where w.policy = p.polname)
-     order by p.polname
-  loop
-    statement := format('drop policy %I on %s', stale, target);
     return next;
   end loop;
 end
@@ -258,7 +245,7 @@ comment on function tenantry_private.plan_policies(tenantry_private.tables) is '
 
 create function tenantry_private.plan_row_security(target regclass)
 returns table (statement text, lock text)
-language plpgsql stable
+language plpgsql stable rows 5
 set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -268,14 +255,10 @@ begin
   -- The table, then its partitions and inheritance children. Those get no policy: a query through the parent is bound by
   -- the parent's policies, and nobody needs another way in.
   for relation in
-    with recursive tree (oid, depth) as (
-      select target::oid, 0
-      union all
-      select i.inhrelid, tree.depth + 1 from tree join pg_catalog.pg_inherits i on i.inhparent = tree.oid)
-    select c.oid::regclass as name, c.relrowsecurity, c.relforcerowsecurity
-      from (select t.oid, min(t.depth) as depth from tree t group by t.oid) as tree
-      join pg_catalog.pg_class c on c.oid = tree.oid
-     where c.relkind in ('r', 'p')
+    select tree.relation as name, c.relrowsecurity, c.relforcerowsecurity
+      from tenantry_private.relation_tree(target) tree
+      join pg_catalog.pg_class c on c.oid = tree.relation
+     where not (c.relrowsecurity and c.relforcerowsecurity)
      order by tree.depth, c.relname
   loop
     if not relation.relrowsecurity then

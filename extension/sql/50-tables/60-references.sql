@@ -6,7 +6,7 @@
 -- about: a declaration that is not recorded yet, or one without a class for a table that is about to be forgotten.
 create function tenantry_private.checked_references(child tenantry_private.tables, about tenantry_private.tables)
 returns setof pg_catalog.pg_constraint
-language plpgsql stable security definer
+language plpgsql stable security definer rows 3
 set search_path = pg_catalog, pg_temp
 set debug_print_parse = off
 set debug_print_rewritten = off
@@ -268,11 +268,12 @@ return (
 
 comment on function tenantry_private.trigger_function(regclass, name) is 'Body of the function of an enabled trigger; null if there is no such trigger.';
 
--- about: as for checked_references().
+-- about: as for checked_references(). As for plan_table(), plans are made once.
 create function tenantry_private.plan_triggers(declaration tenantry_private.tables, about tenantry_private.tables default null)
 returns table (statement text, lock text)
-language plpgsql stable
+language plpgsql stable rows 5
 set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan
 as $$
 declare
   target      constant regclass := declaration.relation;

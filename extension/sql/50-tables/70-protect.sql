@@ -82,10 +82,12 @@ $$;
 
 comment on function tenantry_private.carry_out(text[], text[], integer, boolean) is 'Executes planned statements in order, unless dry_run, and returns them.';
 
+-- Plans are made once: with the values of every table they would be made five times over, which costs more than they do.
 create function tenantry_private.plan_table(declaration tenantry_private.tables)
 returns table (statement text, lock text)
-language plpgsql stable
+language plpgsql stable rows 5
 set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan
 as $$
 begin
   if declaration.class = 'by_parent' then
@@ -105,15 +107,18 @@ comment on function tenantry_private.plan_table(tenantry_private.tables) is 'Eve
 -- Protected tables with a foreign key to this one: their reference checks change with it.
 create function tenantry_private.referencing_tables(target regclass)
 returns setof regclass
-language sql stable
+language plpgsql stable rows 5
 set search_path = pg_catalog, pg_temp
-begin atomic
+as $$
+begin
+  return query
   select distinct t.relation
     from pg_catalog.pg_constraint c
     join tenantry.tables t on t.relation = c.conrelid and t.class in ('owned', 'by_parent')
    where c.confrelid = target and c.contype = 'f' and c.conparentid = 0 and c.conrelid <> target
    order by 1;
-end;
+end
+$$;
 
 comment on function tenantry_private.referencing_tables(regclass) is 'Protected tables, other than itself, that refer to a table.';
 
@@ -399,6 +404,7 @@ return (
 
 comment on function tenantry_private.table_before(regclass, name) is 'What a table was like before it was protected: row security, owner default, nullability.';
 
+-- As for plan_table(), plans are made once: each of the statements carried out is judged by an event trigger.
 create function tenantry.protect(
   target               regclass,
   owner_column         name    default null,
@@ -414,6 +420,7 @@ create function tenantry.protect(
 returns table (step integer, statement text, lock text)
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict use_variable
 declare

@@ -1,7 +1,9 @@
+-- As for plan_table(), plans are made once.
 create function tenantry_private.plan_share(declaration tenantry_private.tables)
 returns table (statement text, lock text)
-language plpgsql stable
+language plpgsql stable rows 5
 set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan
 as $$
 declare
   writer  name;

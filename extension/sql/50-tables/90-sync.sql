@@ -1,7 +1,7 @@
 -- The registry keeps names, the catalog keeps numbers: policies, keys and triggers say which column a renamed one was.
 create function tenantry_private.renames()
 returns table (relation regclass, what text, old_name name, new_name name)
-language sql stable security definer
+language sql stable security definer rows 1
 set search_path = pg_catalog, pg_temp
 set debug_print_parse = off
 set debug_print_rewritten = off

@@ -53,48 +53,65 @@ comment on function tenantry_private.record_view(regclass, name, text) is 'Remem
 -- Found by what it reads, since either may be renamed.
 create function tenantry_private.view_on(target regclass, path name)
 returns regclass
-language sql stable
+language plpgsql stable
 set search_path = pg_catalog, pg_temp
-return (
-  select min(w.ev_class)::regclass
-    from pg_catalog.pg_depend d
-    join pg_catalog.pg_rewrite w on w.oid = d.objid
-    join pg_catalog.pg_class v on v.oid = w.ev_class and v.relnamespace = to_regnamespace(path)
-                              and v.relowner = to_regrole(case path when 'tenant' then 'tenantry_facade' else 'tenantry_reach' end)
-   where d.classid = 'pg_catalog.pg_rewrite'::regclass and d.refclassid = 'pg_catalog.pg_class'::regclass and d.refobjid = target);
+as $$
+begin
+  return (
+    select min(w.ev_class)::regclass
+      from pg_catalog.pg_depend d
+      join pg_catalog.pg_rewrite w on w.oid = d.objid
+      join pg_catalog.pg_class v on v.oid = w.ev_class and v.relnamespace = to_regnamespace(path)
+                                and v.relowner = to_regrole(case path when 'tenant' then 'tenantry_facade' else 'tenantry_reach' end)
+     where d.classid = 'pg_catalog.pg_rewrite'::regclass and d.refclassid = 'pg_catalog.pg_class'::regclass and d.refobjid = target);
+end
+$$;
 
 comment on function tenantry_private.view_on(regclass, name) is 'The view of a table on a path; null where there is none.';
 
 -- Called like the table. On the reach path two schemas may have a table of one name: the second is called schema_table.
 create function tenantry_private.view_name(target regclass, path name)
 returns name
-language sql stable
+language plpgsql stable
 set search_path = pg_catalog, pg_temp
-return (
-  select case when path = 'reach' and exists (
-                     select
-                       from pg_catalog.pg_class v
-                      where v.relnamespace = to_regnamespace(path) and v.relname = c.relname
-                        and v.oid is distinct from tenantry_private.view_on(target, path))
-              then left(n.nspname || '_' || c.relname, 60)::name else c.relname end
-    from pg_catalog.pg_class c
-    join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-   where c.oid = target);
+as $$
+begin
+  return (
+    select case when path = 'reach' and exists (
+                       select
+                         from pg_catalog.pg_class v
+                        where v.relnamespace = to_regnamespace(path) and v.relname = c.relname
+                          and v.oid is distinct from tenantry_private.view_on(target, path))
+                then left(n.nspname || '_' || c.relname, 60)::name else c.relname end
+      from pg_catalog.pg_class c
+      join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+     where c.oid = target);
+end
+$$;
 
 comment on function tenantry_private.view_name(regclass, name) is 'How the view of a table on a path is called.';
 
 create function tenantry_private.made_from(target regclass, the_path name)
 returns text
-language sql stable security definer
+language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
 set debug_print_parse = off
 set debug_print_rewritten = off
 set debug_print_plan = off
-return (
-  select m.source
-    from tenantry_private.views m
-    join pg_catalog.pg_class v on v.oid = tenantry_private.view_on(target, the_path) and v.relname = tenantry_private.view_name(target, the_path)
-   where m.relation = target and m.path = the_path);
+as $$
+declare
+  recorded text;
+begin
+  select m.source into recorded from tenantry_private.views m where m.relation = target and m.path = the_path;
+  if recorded is null or not exists (
+       select
+         from pg_catalog.pg_class v
+        where v.oid = tenantry_private.view_on(target, the_path) and v.relname = tenantry_private.view_name(target, the_path)) then
+    return null;
+  end if;
+  return recorded;
+end
+$$;
 
 comment on function tenantry_private.made_from(regclass, name) is 'What the view of a table on a path was made from; null where there is none of its name.';
 

@@ -33,12 +33,14 @@ comment on function tenantry_private.reach_source(regclass) is 'The query of rea
 
 create function tenantry_private.plan_grants_across(target regclass)
 returns table (statement text, lock text)
-language plpgsql stable
+language plpgsql stable rows 5
 set search_path = pg_catalog, pg_temp
 as $$
 declare
   schema  constant name := (select n.nspname from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace where c.oid = target);
+  oncall  constant boolean := exists (select from tenantry_private.allowed_logins() a where a.granted_as = 'maintenance');
   grantee record;
+  held    text[];
   missing text[];
 begin
   for grantee in
@@ -48,21 +50,21 @@ begin
      where g.relation = target
     union all
     select 'tenantry_maintenance', array['select', 'insert', 'update', 'delete']
-     where exists (select from tenantry_private.allowed_logins() a where a.granted_as = 'maintenance')
+     where oncall
      order by 1
   loop
     if not has_schema_privilege(grantee.role_name, schema, 'usage') then
       statement := format('grant usage on schema %I to %I', schema, grantee.role_name);
       return next;
     end if;
-    missing := array(select p from unnest(grantee.wanted) as p where p <> all (tenantry_private.granted(target, to_regrole(quote_ident(grantee.role_name)))));
+    held    := tenantry_private.granted(target, to_regrole(quote_ident(grantee.role_name)));
+    missing := array(select p from unnest(grantee.wanted) as p where p <> all (held));
     if missing <> '{}' then
       statement := format('grant %s on table %s to %I', array_to_string(missing, ', '), target, grantee.role_name);
       return next;
     end if;
   end loop;
-  if tenantry_private.granted(target, to_regrole('tenantry_maintenance')) <> '{}'
-     and not exists (select from tenantry_private.allowed_logins() a where a.granted_as = 'maintenance') then
+  if not oncall and tenantry_private.granted(target, to_regrole('tenantry_maintenance')) <> '{}' then
     statement := format('revoke all on table %s from tenantry_maintenance', target);
     return next;
   end if;
@@ -73,28 +75,28 @@ comment on function tenantry_private.plan_grants_across(regclass) is 'Statements
 
 create function tenantry_private.plan_reach_grants(declaration tenantry_private.tables)
 returns table (statement text, lock text)
-language plpgsql stable
+language plpgsql stable rows 5
 set search_path = pg_catalog, pg_temp
 as $$
 declare
   target  constant regclass := declaration.relation;
-  schema  constant name := (select n.nspname from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace where c.oid = target);
+  held    constant text[] := tenantry_private.granted(target, to_regrole('tenantry_reach'));
+  schema  name;
   missing text[];
 begin
   if declaration.reach is not true then
-    if tenantry_private.granted(target, to_regrole('tenantry_reach')) <> '{}' then
+    if held <> '{}' then
       statement := format('revoke all on table %s from tenantry_reach', target);
       return next;
     end if;
     return;
   end if;
+  schema := (select n.nspname from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace where c.oid = target);
   if not has_schema_privilege('tenantry_reach', schema, 'usage') then
     statement := format('grant usage on schema %I to tenantry_reach', schema);
     return next;
   end if;
-  missing := array(
-    select p from unnest(array['select', 'insert', 'update', 'delete']) as p
-     where p <> all (tenantry_private.granted(target, to_regrole('tenantry_reach'))));
+  missing := array(select p from unnest(array['select', 'insert', 'update', 'delete']) as p where p <> all (held));
   if missing <> '{}' then
     statement := format('grant %s on table %s to tenantry_reach', array_to_string(missing, ', '), target);
     return next;
@@ -108,26 +110,30 @@ comment on function tenantry_private.plan_reach_grants(tenantry_private.tables) 
 -- change its own error comes first.
 create function tenantry_private.row_trigger_is(target regclass, trigger_name name, routine name, type integer)
 returns boolean
-language sql stable
+language plpgsql stable
 set search_path = pg_catalog, pg_temp
-return exists (
-  select
-    from pg_catalog.pg_trigger t
-    join pg_catalog.pg_proc p on p.oid = t.tgfoid
-   where t.tgrelid = target and t.tgname = trigger_name and t.tgenabled in ('O', 'A') and t.tgtype = type
-     and p.pronamespace = to_regnamespace('tenantry_private') and p.proname = routine);
+as $$
+begin
+  return exists (
+    select
+      from pg_catalog.pg_trigger t
+      join pg_catalog.pg_proc p on p.oid = t.tgfoid
+     where t.tgrelid = target and t.tgname = trigger_name and t.tgenabled in ('O', 'A') and t.tgtype = type
+       and p.pronamespace = to_regnamespace('tenantry_private') and p.proname = routine);
+end
+$$;
 
 comment on function tenantry_private.row_trigger_is(regclass, name, name, integer) is 'Whether a table has an enabled trigger of this kind and function.';
 
 create function tenantry_private.plan_reach(declaration tenantry_private.tables)
 returns table (statement text, lock text)
-language plpgsql stable
+language plpgsql stable rows 5
 set search_path = pg_catalog, pg_temp
 as $$
 declare
   target constant regclass := declaration.relation;
-  view   constant regclass := tenantry_private.view_on(target, 'reach');
   part   regclass;
+  made   text;
 begin
   lock := 'SHARE ROW EXCLUSIVE';
   for part in select * from tenantry_private.row_trigger_tables(target) loop
@@ -149,13 +155,15 @@ begin
   end loop;
   lock := null;
   if not declaration.reach then
-    if view is not null then
+    if tenantry_private.view_on(target, 'reach') is not null then
       statement := format('select tenantry_private.drop_reach_view(%L)', target);
       return next;
     end if;
+    return;
+  end if;
+  made := tenantry_private.made_from(target, 'reach');
   -- a dry run knows no source yet: the declaration is not recorded
-  elsif tenantry_private.made_from(target, 'reach') is null
-     or tenantry_private.made_from(target, 'reach') is distinct from tenantry_private.reach_source(target) then
+  if made is null or made is distinct from tenantry_private.reach_source(target) then
     statement := format('select tenantry_private.define_reach_view(%L)', target);
     return next;
   end if;

@@ -57,7 +57,7 @@ comment on function tenantry_private.owner_expression(tenantry_private.tables, t
 
 create function tenantry_private.encrypted(target regclass)
 returns setof tenantry_private.encrypted_columns
-language plpgsql stable security definer
+language plpgsql stable security definer rows 1
 set search_path = pg_catalog, pg_temp
 set debug_print_parse = off
 set debug_print_rewritten = off

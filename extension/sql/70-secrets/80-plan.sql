@@ -76,7 +76,7 @@ comment on function tenantry_private.seal_triggers(regclass) is 'The triggers th
 
 create function tenantry_private.plan_secrets(target regclass)
 returns table (statement text, lock text)
-language plpgsql stable
+language plpgsql stable rows 5
 set search_path = pg_catalog, pg_temp
 as $$
 declare
