@@ -15,15 +15,19 @@ comment on function tenantry_private.schemas_in_scope() is 'Schemas that are man
 
 create function tenantry_private.readable_by_application(target regclass)
 returns boolean
-language sql stable
+language plpgsql stable
 set search_path = pg_catalog, pg_temp
-return has_table_privilege('tenantry_user', target, 'select, insert, update, delete, truncate')
-    or exists (
-       select
-         from tenantry_private.allowed_logins() a
-        where a.granted_as = 'user'
-          and not (select r.rolsuper from pg_catalog.pg_roles r where r.rolname = a.role_name)
-          and has_table_privilege(a.role_name, target, 'select, insert, update, delete, truncate'));
+as $$
+begin
+  return has_table_privilege('tenantry_user', target, 'select, insert, update, delete, truncate')
+      or exists (
+         select
+           from tenantry_private.allowed_logins() a
+          where a.granted_as = 'user'
+            and not (select r.rolsuper from pg_catalog.pg_roles r where r.rolname = a.role_name)
+            and has_table_privilege(a.role_name, target, 'select, insert, update, delete, truncate'));
+end
+$$;
 
 comment on function tenantry_private.readable_by_application(regclass) is 'Whether an application login has any grant on a relation.';
 
@@ -244,7 +248,7 @@ comment on function tenantry_private.view_references() is 'Views, materialized o
 
 create function tenantry_private.view_security(relation oid)
 returns table (oid oid, invoker boolean)
-language sql stable
+language sql stable rows 1
 set search_path = pg_catalog, pg_temp
 begin atomic
   select c.oid,
@@ -306,19 +310,18 @@ begin
        cross join lateral tenantry_private.view_security(d.view) v)
     select decides.oid::regclass as name, decides.relkind, bool_or(shown.oid <> decides.oid) as indirect,
            string_agg(distinct shown.oid::regclass::text, ', ') as shown_by,
-           tenantry_private.sees_all(r.oid, 'usage') as unbound
-      from reading
+           tenantry_private.sees_all(decides.relowner, 'usage') as unbound
+      from (select distinct r.decides, r.view from reading r where r.decides is not null offset 0) reading
       join pg_catalog.pg_class decides on decides.oid = reading.decides
       join pg_catalog.pg_class shown on shown.oid = reading.view
-      join pg_catalog.pg_roles r on r.oid = decides.relowner
-     where tenantry_private.readable_by_application(shown.oid)
-       -- tenantry's own, whose owner has policies of its own
-       and not (decides.relnamespace = to_regnamespace('tenant') and r.rolname = 'tenantry_facade')
-       and not (decides.relnamespace = to_regnamespace('reach') and r.rolname = 'tenantry_reach')
+           -- tenantry's own, whose owner has policies of its own
+     where not (decides.relnamespace = to_regnamespace('tenant') and decides.relowner = to_regrole('tenantry_facade'))
+       and not (decides.relnamespace = to_regnamespace('reach') and decides.relowner = to_regrole('tenantry_reach'))
        and not exists (select from tenantry.tables e where e.relation = shown.oid and e.class = 'exempt')
        -- a materialized view of the schemas in scope is a finding of its own
        and not (shown.relkind = 'm' and shown.relnamespace in (select tenantry_private.schemas_in_scope()))
-     group by decides.oid, decides.relkind, r.oid
+       and tenantry_private.readable_by_application(reading.view)
+     group by decides.oid, decides.relkind, decides.relowner
      order by 1
   loop
     severity := case when item.unbound then 'critical' else 'warning' end;
@@ -397,7 +400,14 @@ begin
            (select array_agg(a.attname order by a.attnum)
               from pg_catalog.pg_attribute a
              where a.attrelid = k.conrelid and a.attnum = any (k.conkey)) as columns
-      from tenantry.tables t
+      from (select t.relation, t.unchecked_references, t.owner_kind
+              from tenantry.tables t
+             where exists (
+                   select
+                     from pg_catalog.pg_constraint f
+                     join tenantry.tables parent on parent.relation = f.confrelid and parent.owner_kind <> t.owner_kind
+                    where f.conrelid = t.relation and f.contype = 'f' and f.conparentid = 0)
+            offset 0) t
      cross join lateral tenantry_private.checked_references(tenantry_private.declared(t.relation), null) k
       join tenantry.tables parent on parent.relation = k.confrelid
      where parent.owner_kind <> t.owner_kind

@@ -1,7 +1,9 @@
+-- As for plan_table(), plans are made once: most statements are asked of every table.
 create function tenantry.check(minimum_severity text default 'warning')
 returns table (severity text, code text, object text, problem text, fix text)
 language plpgsql stable
 set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan
 as $$
 begin
   perform tenantry_private.require_admin('check');
