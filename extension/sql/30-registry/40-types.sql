@@ -36,22 +36,30 @@ comment on function tenantry_private.id_cast(oid) is 'The type an id is cast to 
 
 create function tenantry_private.column_type(relation regclass, column_name name)
 returns oid
-language sql stable
-return (
-  select a.atttypid
-    from pg_catalog.pg_attribute a
-   where a.attrelid = relation and a.attname = column_name and a.attnum > 0 and not a.attisdropped);
+language plpgsql stable
+as $$
+begin
+  return (
+    select a.atttypid
+      from pg_catalog.pg_attribute a
+     where a.attrelid = relation and a.attname = column_name and a.attnum > 0 and not a.attisdropped);
+end
+$$;
 
 comment on function tenantry_private.column_type(regclass, name) is 'Type of a column; null if there is no such column.';
 
 create function tenantry_private.column_number(relation regclass, column_name name)
 returns smallint
-language sql stable
+language plpgsql stable
 set search_path = pg_catalog, pg_temp
-return (
-  select a.attnum
-    from pg_catalog.pg_attribute a
-   where a.attrelid = relation and a.attname = column_name and a.attnum > 0 and not a.attisdropped);
+as $$
+begin
+  return (
+    select a.attnum
+      from pg_catalog.pg_attribute a
+     where a.attrelid = relation and a.attname = column_name and a.attnum > 0 and not a.attisdropped);
+end
+$$;
 
 comment on function tenantry_private.column_number(regclass, name) is 'Number of a column; null if there is no such column.';
 

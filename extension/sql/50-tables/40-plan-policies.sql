@@ -214,8 +214,10 @@ language plpgsql stable rows 5
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  target constant regclass := declaration.relation;
-  wanted record;
+  target   constant regclass := declaration.relation;
+  -- what is stored out of line is fetched once, not for each policy
+  recorded constant jsonb := declaration.expressions || '{}';
+  wanted   record;
 begin
   lock := 'ACCESS EXCLUSIVE';
   -- Missing, not as it was made, or not what it would be made of now; and behind them what nobody wants any more. Printed
@@ -227,7 +229,7 @@ begin
      where case when w.policy is null then a.policy like 'tenantry\_%'
                 else a.policy is null
                   or (a.command, a.permissive, a.to_roles) is distinct from (w.command, w.permissive, array[w.to_role])
-                  or (declaration.expressions -> w.policy::text) is distinct from jsonb_build_array(a.using_printed, a.check_printed, w.using_text, w.check_text) end
+                  or (recorded -> w.policy::text) is distinct from jsonb_build_array(a.using_printed, a.check_printed, w.using_text, w.check_text) end
      order by w.position, a.policy
   loop
     if wanted.found is not null then

@@ -253,18 +253,22 @@ comment on function tenantry_private.define_owner_fill(regclass) is 'The definer
 
 create function tenantry_private.trigger_function(target regclass, trigger_name name)
 returns text
-language sql stable
+language plpgsql stable
 set search_path = pg_catalog, pg_temp
-return (
-  select p.prosrc
-    from pg_catalog.pg_trigger t
-    join pg_catalog.pg_proc p on p.oid = t.tgfoid
-   where t.tgrelid = target and t.tgname = trigger_name and t.tgenabled in ('O', 'A')
-     -- after each statement of its kind, whatever the rows; the owner's fill before each row inserted
-     and case trigger_name when 'tenantry_references_insert' then t.tgtype = 4 and t.tgqual is null
-                           when 'tenantry_references_update' then t.tgtype = 16 and t.tgqual is null and cardinality(t.tgattr::smallint[]) = 0
-                           else t.tgtype = 7 end
-     and p.pronamespace = to_regnamespace('tenantry_private'));
+as $$
+begin
+  return (
+    select p.prosrc
+      from pg_catalog.pg_trigger t
+      join pg_catalog.pg_proc p on p.oid = t.tgfoid
+     where t.tgrelid = target and t.tgname = trigger_name and t.tgenabled in ('O', 'A')
+       -- after each statement of its kind, whatever the rows; the owner's fill before each row inserted
+       and case trigger_name when 'tenantry_references_insert' then t.tgtype = 4 and t.tgqual is null
+                             when 'tenantry_references_update' then t.tgtype = 16 and t.tgqual is null and cardinality(t.tgattr::smallint[]) = 0
+                             else t.tgtype = 7 end
+       and p.pronamespace = to_regnamespace('tenantry_private'));
+end
+$$;
 
 comment on function tenantry_private.trigger_function(regclass, name) is 'Body of the function of an enabled trigger; null if there is no such trigger.';
 

@@ -5,26 +5,20 @@ as $$
 declare
   declaration constant tenantry_private.tables := tenantry_private.declared(target);
   missing     text;
+  printed     jsonb;
 begin
   -- Whoever calls this, the table itself must say that it is protected.
-  select string_agg(w.policy, ', ')
-    into missing
-    from tenantry_private.wanted_policies(declaration) w
-   where not exists (
-         select
-           from tenantry_private.actual_policies(target) a
-          where a.policy = w.policy and a.command = w.command and a.permissive = w.permissive and a.to_roles = array[w.to_role]);
+  select string_agg(w.policy, ', ' order by w.position) filter (where (a.command, a.permissive, a.to_roles) is distinct from (w.command, w.permissive, array[w.to_role])),
+         jsonb_object_agg(a.policy, jsonb_build_array(a.using_printed, a.check_printed, w.using_text, w.check_text)) filter (where a.policy is not null)
+    into missing, printed
+    from tenantry_private.wanted_policies(declaration) with ordinality as w (policy, command, permissive, to_role, using_text, check_text, position)
+    left join tenantry_private.actual_policies(target) a on a.policy = w.policy;
   if missing is not null
      or not (select c.relrowsecurity and (c.relforcerowsecurity or tenantry_private.in_transition(target)) from pg_catalog.pg_class c where c.oid = target) then
     perform tenantry_private.refuse(format('%s is not protected: %s', target, coalesce('missing ' || missing, 'row-level security is not forced')),
       'Run: select * from tenantry.sync();');
   end if;
-  update tenantry_private.tables t
-     set expressions = (
-           select jsonb_object_agg(a.policy, jsonb_build_array(a.using_printed, a.check_printed, w.using_text, w.check_text))
-             from tenantry_private.wanted_policies(declaration) w
-             join tenantry_private.actual_policies(target) a on a.policy = w.policy)
-   where t.relation = target;
+  update tenantry_private.tables t set expressions = printed where t.relation = target;
   insert into tenantry_private.guarded_relations as g (relation, database, owner)
   select target, d.oid, c.relowner
     from pg_catalog.pg_class c

@@ -106,7 +106,10 @@ begin
   if recorded is null or not exists (
        select
          from pg_catalog.pg_class v
-        where v.oid = tenantry_private.view_on(target, the_path) and v.relname = tenantry_private.view_name(target, the_path)) then
+         join pg_catalog.pg_class c on c.oid = target
+        where v.oid = tenantry_private.view_on(target, the_path)
+          -- No other view there can have the table's name then.
+          and (v.relname = c.relname or v.relname = tenantry_private.view_name(target, the_path))) then
     return null;
   end if;
   return recorded;

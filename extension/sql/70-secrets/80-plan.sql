@@ -80,9 +80,10 @@ language plpgsql stable rows 5
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  declaration constant tenantry_private.tables := tenantry_private.declared(target);
-  schema      constant name := (select n.nspname from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace where c.oid = target);
+  declaration tenantry_private.tables;
+  schema      name;
   wanted      record;
+  held        text[];
   missing     text[];
   made        boolean := false;
 begin
@@ -100,6 +101,7 @@ begin
     end if;
     return;
   end if;
+  declaration := tenantry_private.declared(target);
   if (select p.prosrc from pg_catalog.pg_proc p
        where p.pronamespace = to_regnamespace('tenantry_private') and p.proname = 'seal_' || declaration.tag and p.pronargs = 0)
      is distinct from tenantry_private.seal_body(target) then
@@ -119,13 +121,13 @@ begin
     return next;
   end if;
   lock := null;
+  schema := (select n.nspname from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace where c.oid = target);
   if not has_schema_privilege('tenantry_facade', schema, 'usage') then
     statement := format('grant usage on schema %I to tenantry_facade', schema);
     return next;
   end if;
-  missing := array(
-    select p from unnest(array['select', 'insert', 'update', 'delete']) as p
-     where p <> all (tenantry_private.granted(target, to_regrole('tenantry_facade'))));
+  held    := tenantry_private.granted(target, to_regrole('tenantry_facade'));
+  missing := array(select p from unnest(array['select', 'insert', 'update', 'delete']) as p where p <> all (held));
   if missing <> '{}' then
     statement := format('grant %s on table %s to tenantry_facade', array_to_string(missing, ', '), target);
     return next;
