@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import pg from 'pg'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { identity, tenantry } from '../../src/index.js'
 import { startShop as startAfter } from '../fixtures/shop/app/after.js'
 import { startShop as startBefore } from '../fixtures/shop/app/before.js'
@@ -21,10 +21,13 @@ let shop: Adopted
 
 beforeAll(async () => {
   shop = await adoptShop()
-  process.env['TENANTRY_SECRET'] = shop.secret
+  vi.stubEnv('TENANTRY_SECRET', shop.secret)
 })
 
-afterAll(() => shop.drop())
+afterAll(async () => {
+  vi.unstubAllEnvs()
+  await shop.drop()
+})
 
 describe('the survey', () => {
   it('proposes something for each of the forty tables and leaves two open', () => {

@@ -1,7 +1,7 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import pg from 'pg'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { deriveSigningKey } from '../../src/credential.js'
 import { acme, actingStage, alice, type ActingStage } from '../acting/support/stage.js'
 import { secret } from '../extension/support/stage.js'
@@ -18,6 +18,7 @@ beforeAll(async () => {
   mkdirSync(folder, { recursive: true })
 })
 afterAll(async () => {
+  vi.unstubAllEnvs()
   rmSync(folder, { recursive: true, force: true })
   await on.drop()
 })
@@ -30,7 +31,7 @@ test('a person in psql works for an organisation', async () => {
   expect(acme).toBe('org:1')
   const { keyId, key } = deriveSigningKey(secret)
   await on.db.admin.query('select tenantry.register_issuer($1, $2)', [keyId, key])
-  process.env.TENANTRY_SECRET = secret
+  vi.stubEnv('TENANTRY_SECRET', secret)
   const { rows: audience } = await on.db.admin.query<{ audience: string }>(
     'select tenantry.audience()',
   )

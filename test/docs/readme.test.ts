@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import pg from 'pg'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { generate } from '../../codegen/generate.js'
 import { deriveKeyShare, deriveSigningKey } from '../../src/credential.js'
 import { tenantry } from '../../src/index.js'
@@ -36,6 +36,7 @@ beforeAll(async () => {
 })
 
 afterAll(async () => {
+  vi.unstubAllEnvs()
   await db.drop()
   const admin = new pg.Client(db.server.url)
   await admin.connect()
@@ -88,9 +89,9 @@ test('the application: its own queries and accessors', async () => {
       'export { found, hers, keyed, latest, made, project, projects }',
     ].join('\n'),
   )
-  process.env.DATABASE_URL = withLogin(db.url(), 'app_runtime', 'documented')
-  process.env.ACCOUNTS_URL = withLogin(db.url(), 'app_accounts', 'documented')
-  process.env.TENANTRY_SECRET = secret
+  vi.stubEnv('DATABASE_URL', withLogin(db.url(), 'app_runtime', 'documented'))
+  vi.stubEnv('ACCOUNTS_URL', withLogin(db.url(), 'app_accounts', 'documented'))
+  vi.stubEnv('TENANTRY_SECRET', secret)
 
   const app = (await import(join(folder, 'app.ts'))) as {
     found: { id: string }[]
