@@ -17,6 +17,7 @@ const once = [
   'test/runtime/**',
   'test/support/**',
   'test/fixtures/**',
+  'test/secrets/accessors.test.ts',
   'test/codegen/{accessors,cli,conformance,hostile,protected,reach-accessors,secret-accessors,secret-writes}.test.ts',
   'test/rollout/kill.test.ts',
   'test/extension/check-speed.test.ts',
