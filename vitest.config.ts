@@ -27,6 +27,8 @@ const once = [
 export default defineConfig({
   test: {
     pool: 'forks',
+    // Files follow one another in a worker, which imports what they share once: none leaves anything of its own behind.
+    isolate: false,
     // Much of a test's time is spent in the servers, so a third worker pays even on two cores.
     maxWorkers: availableParallelism() + 1,
     testTimeout: 60_000,
