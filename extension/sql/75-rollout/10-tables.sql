@@ -64,17 +64,6 @@ comment on column tenantry_private.rollout_ranges.first is 'The first block.';
 comment on column tenantry_private.rollout_ranges.behind is 'The block behind the last.';
 comment on column tenantry_private.rollout_ranges.counted is 'Whether its rows that had an owner before have been counted as looked at.';
 
--- What has been decided of some rows of a range, to be written at once. A row that was changed since is not the version named.
-create type tenantry_private.rollout_decisions as (
-  tables   oid[],
-  places   tid[],
-  versions xid[],
-  owners   text[],
-  sources  smallint[]
-);
-
-comment on type tenantry_private.rollout_decisions is 'Versions of rows (tableoid, ctid, xmin) with the owners they are to be given, and what tells so.';
-
 create table tenantry_private.rollout_signals (
   relation regclass not null references tenantry_private.rollouts (relation) on delete cascade,
   name     text     not null,

@@ -448,41 +448,8 @@ return format('with candidate as (%1$s),
 
 comment on function tenantry_private.best_candidates(regclass, text, text) is 'The beginning of a query: candidate, ranked and best, a row a key.';
 
--- Each rank is asked for those rows only of which the ranks before it say nothing: so a row's candidates are all of one rank.
--- The first one can be asked for a range as such where signals yield places, and its join be the one that suits so many rows.
-create function tenantry_private.asked_candidates(target regclass, batch_query text, with_late boolean, range text default null)
-returns text
-language plpgsql stable
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-  aliases    constant text := tenantry_private.key_aliases(target);
-  places     constant boolean := (select k.columns = '{ctid}' from tenantry_private.row_key(target) k);
-  asked      text := format('select %s from batch', aliases);
-  text_      text := format('batch as materialized (%s)', batch_query);
-  candidates text[] := '{}';
-  the_rank   integer;
-begin
-  for the_rank in select distinct s.rank from tenantry.rollout_signals s where s.relation = target order by 1 loop
-    if candidates <> '{}' then
-      text_ := text_ || format(E',\n  rest_%s as materialized (%s except select %s from %s)', the_rank, asked, aliases, candidates[cardinality(candidates)]);
-      asked := format('select %s from rest_%s', aliases, the_rank);
-    end if;
-    text_ := text_ || format(E',\n  candidate_%s as materialized (%s)', the_rank, tenantry_private.candidates_query(target,
-      case when places and candidates = '{}' and range is not null then range else tenantry_private.among(target, asked) end, with_late, the_rank));
-    candidates := candidates || format('candidate_%s', the_rank);
-  end loop;
-  if candidates = '{}' then
-    return null;
-  end if;
-  return text_ || format(E',\n  candidate as (select * from %s)', array_to_string(candidates, ' union all select * from '));
-end
-$$;
-
-comment on function tenantry_private.asked_candidates(regclass, text, boolean, text) is
-  'The beginning of a query: batch, rows (k1, k2 …) without an owner, and candidate, what the best rank says of each that says anything. range: a condition on s.k1 that holds for the rows of the batch. Null without signals.';
-
--- What gives rows their owners: the best rank decides, if all its signals agree and name somebody who is known.
+-- What gives rows their owners: the best rank decides, if all its signals agree and name somebody who is known. Each rank is
+-- asked for those rows only of which the ranks before it say nothing: so a row's candidates are all of one rank.
 create function tenantry_private.filling_statement(target regclass, rows_query text, with_late boolean)
 returns text
 language plpgsql stable
@@ -490,63 +457,43 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   rollout    constant tenantry_private.rollouts := tenantry_private.rollout(target);
-  candidates constant text := tenantry_private.asked_candidates(target, rows_query, with_late);
+  aliases    constant text := tenantry_private.key_aliases(target);
+  queries    text := format('batch as materialized (%s)', rows_query);
+  asked      text := format('select %s from batch', aliases);
+  candidates text[] := '{}';
+  the_rank   integer;
 begin
-  if candidates is null then
+  for the_rank in select distinct s.rank from tenantry.rollout_signals s where s.relation = target order by 1 loop
+    if candidates <> '{}' then
+      queries := queries || format(E',\n  rest_%s as materialized (%s except select %s from %s)', the_rank, asked, aliases, candidates[cardinality(candidates)]);
+      asked   := format('select %s from rest_%s', aliases, the_rank);
+    end if;
+    candidates := candidates || format('candidate_%s', the_rank);
+    queries := queries || format(E',\n  %s as materialized (%s)', candidates[cardinality(candidates)],
+      tenantry_private.candidates_query(target, tenantry_private.among(target, asked), with_late, the_rank));
+  end loop;
+  if candidates = '{}' then
     return null;
   end if;
   -- The planner expects a handful of rows of each step, whatever it is asked for: so from each of them to its row by the key.
   return format($statement$with %1$s,
+  candidate as (select * from %2$s),
   agreed as materialized (
-    select %2$s, min(owner collate "C") as low, min(number) as number from candidate group by %2$s having min(owner collate "C") = max(owner collate "C")),
+    select %3$s, min(owner collate "C") as low, min(number) as number from candidate group by %3$s having min(owner collate "C") = max(owner collate "C")),
   decided as materialized (
     select a.* from agreed a
-      join tenantry_private.known_ids(%3$L, array(select distinct low from agreed)) e (id) on e.id collate "C" = a.low)
-update %4$s t
-   set %5$I = d.low::%6$s, tenantry_source = d.number
+      join tenantry_private.known_ids(%4$L, array(select distinct low from agreed)) e (id) on e.id collate "C" = a.low)
+update %5$s t
+   set %6$I = d.low::%7$s, tenantry_source = d.number
   from decided d
- where (%7$s) = (%8$s) and t.%5$I is null$statement$,
-    candidates, tenantry_private.key_aliases(target), rollout.owner_kind, target, rollout.owner_column,
+ where (%8$s) = (%9$s) and t.%6$I is null$statement$,
+    queries, array_to_string(candidates, ' union all select * from '), aliases, rollout.owner_kind, target, rollout.owner_column,
     format_type(tenantry_private.column_type(target, rollout.owner_column), null),
     tenantry_private.key_names(target, 't.'), tenantry_private.key_aliases(target, 'd.'));
 end
 $$;
 
 comment on function tenantry_private.filling_statement(regclass, text, boolean) is 'The statement that gives owners to the rows whose keys (k1, k2 …) a query yields and that have none; null without signals.';
-
--- The same, for a range, without writing: in pieces of so many rows of each block, by their numbers in it. Sorted by nothing
--- that could be taken for a few rows only: a plan for a few rows would take minutes for many.
-create function tenantry_private.deciding_query(target regclass, first bigint, behind bigint, pieces integer)
-returns text
-language plpgsql stable
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-  rollout    constant tenantry_private.rollouts := tenantry_private.rollout(target);
-  candidates constant text := tenantry_private.asked_candidates(target,
-    format('select t.tableoid as source, t.ctid as place, t.xmin as version, %s from %s t where t.%I is null and %s',
-      tenantry_private.key_selection(target), target, rollout.owner_column, tenantry_private.block_range('t.ctid', first, behind)),
-    false, tenantry_private.block_range('s.k1', first, behind));
-begin
-  return format($query$with %1$s,
-  agreed as materialized (
-    select max(source) as source, max(place) as place, max(version::text)::xid as version, min(owner collate "C") as low, min(number)::smallint as number
-      from (select %2$s, source, place, version, null::text as owner, null::integer as number from batch
-            union all
-            select %2$s, null, null, null, owner, number from candidate) c
-     group by %2$s
-    having min(owner collate "C") = max(owner collate "C") and max(place) is not null)
-select array_agg(row(p.tables, p.places, p.versions, p.owners, p.sources)::tenantry_private.rollout_decisions order by p.piece)
-  from (select get_byte(tidsend(a.place), 5) %% %3$s as piece, array_agg(a.source) as tables, array_agg(a.place) as places,
-               array_agg(a.version) as versions, array_agg(a.low) as owners, array_agg(a.number) as sources
-          from agreed a
-         where (a.low in (select e.id collate "C" from tenantry_private.known_ids(%4$L, array(select distinct low from agreed)) e (id))) is true
-         group by 1) p$query$,
-    candidates, tenantry_private.key_aliases(target), pieces, rollout.owner_kind);
-end
-$$;
-
-comment on function tenantry_private.deciding_query(regclass, bigint, bigint, integer) is 'The query of what signals decide of a range of blocks, as pieces to be written one after the other; null without signals.';
 
 -- What is left, with all that speaks for somebody.
 create function tenantry_private.leftover_query(target regclass, rows_query text, with_late boolean)

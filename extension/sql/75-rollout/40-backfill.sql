@@ -123,7 +123,7 @@ $$;
 
 comment on function tenantry_private.hushes_triggers(regclass) is 'Whether triggers have to be held still while owners are filled; refuses where they cannot be. Error: TN011.';
 
-create function tenantry_private.update_quietly(target regclass, statement text, decisions tenantry_private.rollout_decisions default null)
+create function tenantry_private.update_quietly(target regclass, statement text)
 returns bigint
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
@@ -135,7 +135,7 @@ begin
   if hushed then
     perform set_config('session_replication_role', 'replica', true);
   end if;
-  execute statement using decisions;
+  execute statement;
   get diagnostics rows = row_count;
   if hushed then
     perform set_config('session_replication_role', 'origin', true);
@@ -144,7 +144,15 @@ begin
 end
 $$;
 
-comment on function tenantry_private.update_quietly(regclass, text, tenantry_private.rollout_decisions) is 'Updates owners, the application''s triggers held still; returns how many rows. decisions: $1 of the statement. Error: TN011.';
+comment on function tenantry_private.update_quietly(regclass, text) is 'Updates owners, the application''s triggers held still; returns how many rows. Error: TN011.';
+
+create function tenantry_private.fill(target regclass, rows_query text, with_late boolean)
+returns bigint
+language sql volatile
+set search_path = pg_catalog, pg_temp
+return tenantry_private.update_quietly(target, coalesce(tenantry_private.filling_statement(target, rows_query, with_late), 'select where false'));
+
+comment on function tenantry_private.fill(regclass, text, boolean) is 'Gives the rows that a query yields (k1, k2 …) their owners; returns how many were given one. Error: TN011.';
 
 -- The query yields k1, k2 … of rows without an owner, which are looked at again then.
 create function tenantry_private.fill_rows(target regclass, rows_query text, with_late boolean)
@@ -156,7 +164,7 @@ declare
   filled    bigint;
   left_over jsonb;
 begin
-  filled := tenantry_private.update_quietly(target, coalesce(tenantry_private.filling_statement(target, rows_query, with_late), 'select where false'));
+  filled := tenantry_private.fill(target, rows_query, with_late);
   execute tenantry_private.leftover_query(target, rows_query, with_late) into left_over;
   if left_over is not null then
     perform tenantry_private.quarantine(target, left_over);
@@ -183,13 +191,13 @@ end;
 
 comment on function tenantry_private.table_size(regclass) is 'How many blocks a table has, or its longest partition, and about how many rows there are to a block.';
 
-create function tenantry_private.block_range(place text, first bigint, behind bigint)
+create function tenantry_private.block_range(first bigint, behind bigint)
 returns text
 language sql immutable
 set search_path = pg_catalog, pg_temp
-return format('%1$s >= ''(%2$s,0)'' and %1$s < ''(%3$s,0)''', place, first, behind);
+return format('t.ctid >= ''(%s,0)'' and t.ctid < ''(%s,0)''', first, behind);
 
-comment on function tenantry_private.block_range(text, bigint, bigint) is 'A condition that a ctid lies in a range of blocks.';
+comment on function tenantry_private.block_range(bigint, bigint) is 'A condition that rows t lie in a range of blocks.';
 
 create function tenantry_private.at_a_time()
 returns integer
@@ -197,7 +205,7 @@ language sql immutable
 set search_path = pg_catalog, pg_temp
 return 16;
 
-comment on function tenantry_private.at_a_time() is 'How many batches a range is: more of them leave more rows where they are, and ask more often for all of them.';
+comment on function tenantry_private.at_a_time() is 'How many times a range is gone over: more of them leave more rows where they are, and read more often over all of them.';
 
 -- Whoever is at a range holds the lock of its job. What an ended session has left comes first.
 create function tenantry_private.take_range(target regclass, blocks bigint, out first bigint, out behind bigint, out counted boolean, out holder integer)
@@ -310,10 +318,8 @@ $$;
 
 comment on function tenantry_private.begin_batch(regclass) is 'What every transaction of a backfill begins with. Error: TN011.';
 
--- A range is written in pieces, each some rows of every block. What a full block had to give up to make room for the first of
--- them is free again after the commit, so that the rest are changed where they are: no index sees them.
-create function tenantry_private.decide_range(target regclass, first bigint, behind bigint, counted boolean, batch_size integer)
-returns tenantry_private.rollout_decisions[]
+create function tenantry_private.begin_range(target regclass, first bigint, behind bigint, counted boolean, batch_size integer)
+returns integer
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 as $$
@@ -321,64 +327,51 @@ declare
   rollout   constant tenantry_private.rollouts := tenantry_private.require_rollout(target);
   unowned   bigint;
   as_it_was bigint;
-  query     text;
-  decisions tenantry_private.rollout_decisions[];
 begin
   perform tenantry_private.begin_batch(target);
   execute format('select count(*) filter (where t.%1$I is null), count(*) filter (where t.%1$I is not null and t.tenantry_source is null) from %2$s t where %3$s',
-    rollout.owner_column, target, tenantry_private.block_range('t.ctid', first, behind)) into unowned, as_it_was;
+    rollout.owner_column, target, tenantry_private.block_range(first, behind)) into unowned, as_it_was;
   if not counted then
     perform tenantry_private.note_progress(target, first, as_it_was, 0, batch_size, false);
   end if;
-  -- So few are decided and written at once, at the end.
-  if unowned <= batch_size then
-    return null;
-  end if;
-  -- To sort and to look up so many rows in memory.
-  if pg_size_bytes(current_setting('work_mem')) < pg_size_bytes('64MB') then
-    perform set_config('work_mem', '64MB', true);
-  end if;
-  query := tenantry_private.deciding_query(target, first, behind, least(tenantry_private.at_a_time(), ceil(unowned / batch_size::numeric))::integer);
-  if query is not null then
-    execute query into decisions;
-  end if;
-  return decisions;
+  -- So few are filled at once, at the end.
+  return case when unowned <= batch_size then 0 else least(tenantry_private.at_a_time(), ceil(unowned / (2.0 * batch_size))) end;
 end
 $$;
 
-comment on function tenantry_private.decide_range(regclass, bigint, bigint, boolean, integer) is
-  'What the signals decide of a range of blocks, in pieces of about batch_size rows; null where there is no more than one. Writes nothing but what it counted. Error: TN011.';
+comment on function tenantry_private.begin_range(regclass, bigint, bigint, boolean, integer) is
+  'How many times both halves of a range of blocks are gone over, in batches of about batch_size rows. Counts what had an owner before. Error: TN011.';
 
--- Only the version that was decided of: what was changed since is decided anew at the end.
-create function tenantry_private.write_piece(target regclass, first bigint, behind bigint, decisions tenantry_private.rollout_decisions, batch_size integer, refused boolean)
+-- A range is gone over several times, each time with every n-th row of each block. What a full block had to give up to make
+-- room for the first of them is free again after the commit, so that the rest are changed where they are: no index sees them.
+-- Free it is only when no older snapshot is left, of an application or of a helper: hence in turn one half and the other.
+create function tenantry_private.fill_part(target regclass, first bigint, behind bigint, step integer, times integer, batch_size integer, refused boolean)
 returns bigint
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 as $$
 declare
   rollout constant tenantry_private.rollouts := tenantry_private.require_rollout(target);
-  place   constant text := tenantry_private.block_range('t.ctid', first, behind);
-  -- Whether a row has an owner is asked of those only that the ctid has found: to look into a row takes longer.
-  matches constant text := format('t.tableoid = d.source and t.ctid = d.place and t.xmin = d.version and case when d.place is not null then t.%I is null end and %s', rollout.owner_column, place);
-  pieces  constant text := 'unnest(($1).tables, ($1).places, ($1).versions, ($1).owners, ($1).sources) d (source, place, version, owner, number)';
-  written constant text := format('update %s t set %I = d.owner::%s, tenantry_source = d.number', target, rollout.owner_column, format_type(tenantry_private.column_type(target, rollout.owner_column), null));
-  rows    bigint;
+  middle  constant bigint := (first + behind) / 2;
+  range   constant text := case step % 2 when 0 then tenantry_private.block_range(first, middle) else tenantry_private.block_range(middle, behind) end;
+  -- The last byte of a ctid is the row's number in its block. It is asked first: to look into a row takes longer.
+  chosen  text := format('select %s from (select t.*, t.ctid from %s t where %s and get_byte(tidsend(t.ctid), 5) %% %s = %s offset 0) t where t.%I is null',
+                    tenantry_private.key_selection(target), target, range, times, step / 2, rollout.owner_column);
+  filled  bigint;
 begin
   perform tenantry_private.begin_batch(target);
-  rows := tenantry_private.update_quietly(target,
-    case when refused
-         -- What somebody holds is left for the end.
-         then format('with free as materialized (select t.tableoid as source, t.ctid as place, d.owner, d.number from %s t join %s on %s for no key update of t skip locked) %s from free d where t.tableoid = d.source and t.ctid = d.place and %s',
-                target, pieces, matches, written, place)
-         else format('%s from %s where %s', written, pieces, matches) end,
-    decisions);
-  perform tenantry_private.note_progress(target, first, rows, rows, batch_size, false);
-  return rows;
+  -- What somebody holds is left for the end.
+  if refused then
+    chosen := format('select %s from %s t where (%s) in (%s) for no key update skip locked', tenantry_private.key_selection(target), target, tenantry_private.key_names(target, 't.'), chosen);
+  end if;
+  filled := tenantry_private.fill(target, chosen, false);
+  perform tenantry_private.note_progress(target, first, filled, filled, batch_size, false);
+  return filled;
 end
 $$;
 
-comment on function tenantry_private.write_piece(regclass, bigint, bigint, tenantry_private.rollout_decisions, integer, boolean) is
-  'Gives rows of a range the owners that were decided, and keeps the progress; returns how many. refused: whether the attempt before met rows that somebody holds. Errors: 55P03, TN011.';
+comment on function tenantry_private.fill_part(regclass, bigint, bigint, integer, integer, integer, boolean) is
+  'Gives some rows of a range their owners, and keeps the progress; returns how many. step: from 0 to twice times - 1. refused: whether the attempt before met rows that somebody holds. Errors: 55P03, TN011.';
 
 create function tenantry_private.end_range(target regclass, first bigint, behind bigint, batch_size integer)
 returns bigint
@@ -388,7 +381,7 @@ as $$
 declare
   rollout   constant tenantry_private.rollouts := tenantry_private.require_rollout(target);
   rest      constant text := format('select %s from %s t where t.%I is null and %s', tenantry_private.key_selection(target), target, rollout.owner_column,
-                               tenantry_private.block_range('t.ctid', first, behind));
+                               tenantry_private.block_range(first, behind));
   looked_at bigint;
 begin
   perform tenantry_private.begin_batch(target);
@@ -530,13 +523,10 @@ language plpgsql
 as $$
 declare
   size      integer := batch_size;
-  span      bigint := batch_size;
   rows      bigint;
   range     record;
-  decisions tenantry_private.rollout_decisions[];
-  pieces    integer;
-  piece     integer;
-  decided   timestamptz;
+  times     integer;
+  step      integer;
   began     timestamptz;
   told      timestamptz := pg_catalog.clock_timestamp();
   usual     numeric := tenantry_private.probe(target);
@@ -548,7 +538,7 @@ declare
 begin
   loop
     select t.first, t.behind, t.counted, t.holder into range
-      from tenantry_private.take_range(target, pg_catalog.ceil(span OPERATOR(pg_catalog./) (tenantry_private.table_size(target)).rows_each)::bigint) t;
+      from tenantry_private.take_range(target, pg_catalog.ceil((2 OPERATOR(pg_catalog.*) tenantry_private.at_a_time() OPERATOR(pg_catalog.*) size) OPERATOR(pg_catalog./) (tenantry_private.table_size(target)).rows_each)::bigint) t;
     commit;
     if range.first is null then
       exit when (tenantry_private.rollout(target)).finished;
@@ -559,32 +549,20 @@ begin
       perform pg_catalog.pg_sleep(0.02);
       continue;
     end if;
-    pieces := null;
-    piece  := 0;
-    -- pieces, and behind them the rest of the range
-    while pieces is null or piece OPERATOR(pg_catalog.<=) pieces loop
-      if pieces is null then
-        began := pg_catalog.clock_timestamp();
-        decisions := tenantry_private.decide_range(target, range.first, range.behind, range.counted, size);
-        commit;
-        decided := pg_catalog.clock_timestamp();
-        pieces  := coalesce(pg_catalog.cardinality(decisions), 0);
-        piece   := 0;
-        refused := 0;
-        range.counted := true;
-        -- The next range is of as many batches as are decided in half a second, and at most twice as long.
-        span := pg_catalog.float8smaller(span OPERATOR(pg_catalog.*) 2.0, pg_catalog.float8smaller((tenantry_private.at_a_time() OPERATOR(pg_catalog.*) size)::float8,
-          span OPERATOR(pg_catalog.*) 0.5 OPERATOR(pg_catalog./) pg_catalog.float8larger(0.001, pg_catalog.extract('epoch', decided OPERATOR(pg_catalog.-) began)::float8)))::bigint;
-        span := pg_catalog.int8larger(span, size);
-      end if;
+    times := tenantry_private.begin_range(target, range.first, range.behind, range.counted, size);
+    commit;
+    step    := 0;
+    refused := 0;
+    -- both halves so many times, and then the rest of the range
+    while step OPERATOR(pg_catalog.<=) (2 OPERATOR(pg_catalog.*) times) loop
       began := pg_catalog.clock_timestamp();
       begin
-        if piece OPERATOR(pg_catalog.<) pieces then
-          rows := tenantry_private.write_piece(target, range.first, range.behind, decisions[piece OPERATOR(pg_catalog.+) 1], size, refused OPERATOR(pg_catalog.>) 0);
+        if step OPERATOR(pg_catalog.<) (2 OPERATOR(pg_catalog.*) times) then
+          rows := tenantry_private.fill_part(target, range.first, range.behind, step, times, size, refused OPERATOR(pg_catalog.>) 0);
         else
           rows := tenantry_private.end_range(target, range.first, range.behind, size);
         end if;
-        piece   := piece OPERATOR(pg_catalog.+) 1;
+        step    := step OPERATOR(pg_catalog.+) 1;
         refused := 0;
       exception
         when lock_not_available or deadlock_detected then
@@ -598,17 +576,13 @@ begin
       if refused OPERATOR(pg_catalog.>) 0 then
         perform pg_catalog.pg_sleep(pg_catalog.random() OPERATOR(pg_catalog.*) 0.1);
       elsif rows OPERATOR(pg_catalog.>) (size OPERATOR(pg_catalog./) 2) then
-        -- About a tenth of a second a batch, at most twice or half as many rows as before, and no more in a range than fit into memory.
-        size := pg_catalog.int4smaller(10000, pg_catalog.int4larger(100, pg_catalog.float8larger(size OPERATOR(pg_catalog.*) 0.5, pg_catalog.float8smaller(size OPERATOR(pg_catalog.*) 2.0,
+        -- About a tenth of a second a batch, at most twice or half as many rows as before.
+        size := pg_catalog.int4smaller(50000, pg_catalog.int4larger(100, pg_catalog.float8larger(size OPERATOR(pg_catalog.*) 0.5, pg_catalog.float8smaller(size OPERATOR(pg_catalog.*) 2.0,
           rows OPERATOR(pg_catalog.*) 0.1 OPERATOR(pg_catalog./) pg_catalog.float8larger(0.001, pg_catalog.extract('epoch', pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) began)::float8)))::integer));
       end if;
       call tenantry_private.heed_brakes(target, lsn, lsn_at, usual, waited);
       lsn    := pg_catalog.pg_current_wal_insert_lsn();
       lsn_at := pg_catalog.clock_timestamp();
-      -- What was decided long ago, say because it had to wait, is decided again.
-      if piece OPERATOR(pg_catalog.<) pieces and pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) decided OPERATOR(pg_catalog.>) interval '10 seconds' then
-        pieces := null;
-      end if;
       if pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) told OPERATOR(pg_catalog.>) interval '2 seconds' then
         told := pg_catalog.clock_timestamp();
         rollout := tenantry_private.rollout(target);

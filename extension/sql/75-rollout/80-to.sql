@@ -176,7 +176,7 @@ begin
   perform tenantry_private.require_runner(target);
   perform set_config('synchronous_commit', 'off', true);
   perform tenantry_private.update_quietly(target, format('update %s t set %I = null, tenantry_source = null where t.tenantry_source is not null and %s',
-    target, rollout.owner_column, tenantry_private.block_range('t.ctid', first, behind)));
+    target, rollout.owner_column, tenantry_private.block_range(first, behind)));
   return case when behind < size.blocks then behind end;
 end
 $$;
