@@ -131,8 +131,12 @@ begin
     for sequence in
       select distinct d.refobjid::regclass
         from pg_catalog.pg_attrdef a
-        join pg_catalog.pg_depend d on d.classid = 'pg_catalog.pg_attrdef'::regclass and d.objid = a.oid
-                                   and d.refclassid = 'pg_catalog.pg_class'::regclass
+        -- of each of its defaults: the other way round those of all tables would be looked at
+       cross join lateral (
+             select e.refobjid
+               from pg_catalog.pg_depend e
+              where e.classid = 'pg_catalog.pg_attrdef'::regclass and e.objid = a.oid and e.refclassid = 'pg_catalog.pg_class'::regclass
+             offset 0) d
         join pg_catalog.pg_class s on s.oid = d.refobjid
        where a.adrelid = target
          and case when s.relkind = 'S' then not has_sequence_privilege('tenantry_user', s.oid, 'usage') end
