@@ -198,7 +198,8 @@ begin
   select p.polname,
          case p.polcmd when 'r' then 'select' when 'a' then 'insert' when 'w' then 'update' when 'd' then 'delete' else 'all' end,
          p.polpermissive,
-         array(select case role_oid when 0 then 'public' else pg_get_userbyid(role_oid) end::name from unnest(p.polroles) as role_oid order by 1),
+         case when cardinality(p.polroles) = 1 and p.polroles[1] <> 0 then array[pg_get_userbyid(p.polroles[1])]
+              else array(select case role_oid when 0 then 'public' else pg_get_userbyid(role_oid) end::name from unnest(p.polroles) as role_oid order by 1) end,
          pg_get_expr(p.polqual, p.polrelid),
          pg_get_expr(p.polwithcheck, p.polrelid)
     from pg_catalog.pg_policy p

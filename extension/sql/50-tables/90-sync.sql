@@ -9,23 +9,28 @@ set debug_print_plan = off
 begin atomic
   -- the owner column: the one that the policies ask
   select distinct t.relation, 'owner', t.owner_column, a.attname
-    from tenantry_private.tables t
+    -- first what is lost, which is nothing nearly always
+    from (select l.*
+            from tenantry_private.tables l
+           where l.class in ('owned', 'by_parent')
+             and not exists (select from pg_catalog.pg_attribute o where o.attrelid = l.relation and o.attname = l.owner_column and not o.attisdropped)
+          offset 0) t
     join pg_catalog.pg_policy p on p.polrelid = t.relation and p.polname in ('tenantry_select', 'tenantry_select_floor')
     join pg_catalog.pg_depend d on d.classid = 'pg_catalog.pg_policy'::regclass and d.objid = p.oid
                                and d.refclassid = 'pg_catalog.pg_class'::regclass and d.refobjid = t.relation and d.refobjsubid > 0
     join pg_catalog.pg_attribute a on a.attrelid = t.relation and a.attnum = d.refobjsubid
-   where t.class in ('owned', 'by_parent')
-     and not exists (select from pg_catalog.pg_attribute o where o.attrelid = t.relation and o.attname = t.owner_column and not o.attisdropped)
   union all
   -- the columns of the key to the parent: all but one of the composite key, of which the others are as they were
-  select t.relation, 'owner_from', lost.column_name, min(a.attname)
-    from tenantry_private.tables t
+  select t.relation, 'owner_from', t.column_name, min(a.attname)
+    from (select l.relation, l.parent, l.owner_from, lost.column_name
+            from tenantry_private.tables l
+           cross join lateral unnest(l.owner_from) as lost (column_name)
+           where not exists (select from pg_catalog.pg_attribute o where o.attrelid = l.relation and o.attname = lost.column_name and not o.attisdropped)
+          offset 0) t
     join pg_catalog.pg_constraint k on k.conrelid = t.relation and k.contype = 'f' and k.conparentid = 0 and k.confrelid = t.parent
                                    and cardinality(k.conkey) = cardinality(t.owner_from)
-   cross join lateral unnest(t.owner_from) as lost (column_name)
     join pg_catalog.pg_attribute a on a.attrelid = t.relation and a.attnum = any (k.conkey) and a.attname <> all (t.owner_from)
-   where not exists (select from pg_catalog.pg_attribute o where o.attrelid = t.relation and o.attname = lost.column_name and not o.attisdropped)
-   group by t.relation, lost.column_name
+   group by t.relation, t.column_name
   having count(distinct a.attname) = 1
   union all
   select k.relation, 'kind_' || which.what, which.column_name, a.attname
