@@ -70,19 +70,24 @@ export async function stage(given?: TestDatabase): Promise<Stage> {
     },
     async check(minimum = 'warning') {
       const { rows } = await db.admin.query<Finding>('select * from tenantry.check($1)', [minimum])
-      // Where something was set up, the audit has a head, whatever else there is to find. A superuser that another test makes
-      // meanwhile may connect here, too.
-      const foreign = ({ code, object }: Finding) =>
-        code === 'login_of_another_database' &&
-        /_[0-9a-f]{8}_[0-9a-f]{8}"?$/.test(object) &&
-        !object.includes(db.name.replace(/^test_/, ''))
-      return rows.filter(
-        (found) =>
-          found.code !== 'audit_head' && found.code !== 'server_outdated' && !foreign(found),
-      )
+      return withoutOthers(db, rows)
     },
     drop: () => db.drop(),
   }
+}
+
+/**
+ * Findings without what is always there or another test's: where something was set up the audit has a head, whatever else
+ * there is to find; and a superuser that another test makes meanwhile may connect here, too.
+ */
+export function withoutOthers(db: TestDatabase, findings: readonly Finding[]): Finding[] {
+  const foreign = ({ code, object }: Finding) =>
+    code === 'login_of_another_database' &&
+    /_[0-9a-f]{8}_[0-9a-f]{8}"?$/.test(object) &&
+    !object.includes(db.name.replace(/^test_/, ''))
+  return findings.filter(
+    (found) => found.code !== 'audit_head' && found.code !== 'server_outdated' && !foreign(found),
+  )
 }
 
 /** A credential of a principal that acts for itself. */
