@@ -109,15 +109,21 @@ async function allButOne(name: string): Promise<number | null | undefined> {
   return seen?.pid
 }
 
+/** A runner that is at the first range, of which somebody holds a row. */
+async function stuck(name: string) {
+  const runner = await session(name, 'to')
+  await until(
+    () => ranges(name),
+    (seen) => seen[0]?.pid === runner.pid,
+  )
+  return runner
+}
+
 describe('a helper', () => {
   test('fills what the runner does not get to, and both end when nothing is left', async () => {
     const name = await letters()
     const held = await holding(name)
-    const runner = await session(name, 'to')
-    await until(
-      () => ranges(name),
-      (seen) => seen[0]?.pid === runner.pid,
-    )
+    const runner = await stuck(name)
     const helper = await session(name, 'help')
     // The runner can do no more than wait for the row.
     expect(await allButOne(name)).toBe(runner.pid)
@@ -133,11 +139,7 @@ describe('a helper', () => {
   test('that is killed leaves its range to the runner', async () => {
     const name = await letters()
     const held = await holding(name)
-    const lost = await session(name, 'to')
-    await until(
-      () => ranges(name),
-      (seen) => seen[0]?.pid === lost.pid,
-    )
+    const lost = await stuck(name)
     await on.db.admin.query('select pg_terminate_backend($1)', [lost.pid])
     expect(await lost.ended).toMatch(/^57P01/)
     const runner = await session(name, 'to')
@@ -153,11 +155,7 @@ describe('a helper', () => {
   test('whose rollout is taken back meanwhile keeps nothing of its batch', async () => {
     const name = await letters()
     const held = await holding(name)
-    const runner = await session(name, 'to')
-    await until(
-      () => ranges(name),
-      (seen) => seen[0]?.pid === runner.pid,
-    )
+    const runner = await stuck(name)
     await on.setUp.query('select tenantry_private.drop_ranges($1)', [name])
     await held.release()
     expect(await runner.ended).toMatch(/^TN011 the rollout of .* was taken back meanwhile/)

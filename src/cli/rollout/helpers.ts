@@ -2,6 +2,7 @@ import type pg from 'pg'
 import { withConnection, type ConnectionOptions } from '../connect.js'
 import type { Io } from '../io.js'
 import type { Listener } from './events.js'
+import { cancel } from './interrupt.js'
 
 /** A session that fills owners beside the runner's. */
 export interface Helper {
@@ -50,15 +51,14 @@ export async function helped<T>(
     return await runner()
   } catch (error) {
     failed = true
-    for (const { pid } of helpers) await cancel(observer, pid)
+    await cancel(
+      observer,
+      helpers.map(({ pid }) => pid),
+    )
     throw error
   } finally {
     await Promise.all(running)
   }
-}
-
-async function cancel(client: pg.Client, pid: number): Promise<void> {
-  await client.query('select pg_catalog.pg_cancel_backend($1)', [pid])
 }
 
 export async function pidOf(client: pg.Client): Promise<number> {
