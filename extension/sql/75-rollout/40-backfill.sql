@@ -208,7 +208,7 @@ return 16;
 comment on function tenantry_private.at_a_time() is 'How many times a range is gone over: more of them leave more rows where they are, and read more often over all of them.';
 
 -- Whoever is at a range holds the lock of its job. What an ended session has left comes first.
-create function tenantry_private.take_range(target regclass, blocks bigint, out first bigint, out behind bigint, out counted boolean, out holder integer)
+create function tenantry_private.take_range(target regclass, rows bigint, out first bigint, out behind bigint, out counted boolean, out holder integer)
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 set debug_print_parse = off
@@ -216,9 +216,10 @@ set debug_print_rewritten = off
 set debug_print_plan = off
 as $$
 declare
-  size  constant bigint := (tenantry_private.table_size(target)).blocks;
-  place bigint;
-  known record;
+  size   constant record := tenantry_private.table_size(target);
+  blocks constant bigint := ceil(rows / size.rows_each);
+  place  bigint;
+  known  record;
 begin
   perform tenantry_private.require_admin('roll out isolation');
   perform tenantry_private.require_declarable(target);
@@ -235,7 +236,7 @@ begin
     end if;
     holder := coalesce(holder, tenantry_private.job_process(target, 'rollout range ' || known.first));
   end loop;
-  if place >= size then
+  if place >= size.blocks then
     if not exists (select from tenantry_private.rollout_ranges g where g.relation = target) then
       update tenantry_private.rollouts r set finished = true where r.relation = target returning r.run, r.filled, r.began_at into known;
       perform tenantry_private.log_step(target, 'prepared', 'backfilled', '(backfill)', 'ROW EXCLUSIVE', null, null, known.filled,
@@ -254,7 +255,7 @@ end
 $$;
 
 comment on function tenantry_private.take_range(regclass, bigint) is
-  'A range of blocks for this session to fill, with whether its rows have been counted; null where the table is finished, which it logs, or others are at the last ranges: holder is the process of one of them. Error: 55P03.';
+  'A range of blocks, of about so many rows, for this session to fill, with whether its rows have been counted; null where the table is finished, which it logs, or others are at the last ranges: holder is the process of one of them. Error: 55P03.';
 
 create function tenantry_private.note_progress(target regclass, range bigint, looked_at bigint, filled bigint, batch_size integer, ended boolean)
 returns void
@@ -538,7 +539,7 @@ declare
 begin
   loop
     select t.first, t.behind, t.counted, t.holder into range
-      from tenantry_private.take_range(target, pg_catalog.ceil((2 OPERATOR(pg_catalog.*) tenantry_private.at_a_time() OPERATOR(pg_catalog.*) size) OPERATOR(pg_catalog./) (tenantry_private.table_size(target)).rows_each)::bigint) t;
+      from tenantry_private.take_range(target, 2 OPERATOR(pg_catalog.*) tenantry_private.at_a_time() OPERATOR(pg_catalog.*) size) t;
     commit;
     if range.first is null then
       exit when (tenantry_private.rollout(target)).finished;
