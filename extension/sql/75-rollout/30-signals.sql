@@ -486,10 +486,12 @@ begin
 update %5$s t
    set %6$I = d.low::%7$s, tenantry_source = d.number
   from decided d
- where (%8$s) = (%9$s) and t.%6$I is null$statement$,
+ where (%8$s) = (%9$s) and t.%6$I is null%10$s$statement$,
     queries, array_to_string(candidates, ' union all select * from '), aliases, rollout.owner_kind, target, rollout.owner_column,
     format_type(tenantry_private.column_type(target, rollout.owner_column), null),
-    tenantry_private.key_names(target, 't.'), tenantry_private.key_aliases(target, 'd.'));
+    tenantry_private.key_names(target, 't.'), tenantry_private.key_aliases(target, 'd.'),
+    -- The table may get a child at any time, where the same places are other rows.
+    case when tenantry_private.key_names(target) = 'ctid' then format(' and t.tableoid = %s', target::oid) end);
 end
 $$;
 

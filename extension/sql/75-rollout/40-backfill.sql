@@ -123,7 +123,7 @@ $$;
 
 comment on function tenantry_private.hushes_triggers(regclass) is 'Whether triggers have to be held still while owners are filled; refuses where they cannot be. Error: TN011.';
 
-create function tenantry_private.update_quietly(target regclass, statement text)
+create function tenantry_private.update_quietly(target regclass, statement text, places tid[] default null, turns integer default null, turn integer default null)
 returns bigint
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
@@ -135,7 +135,7 @@ begin
   if hushed then
     perform set_config('session_replication_role', 'replica', true);
   end if;
-  execute statement;
+  execute statement using places, turns, turn;
   get diagnostics rows = row_count;
   if hushed then
     perform set_config('session_replication_role', 'origin', true);
@@ -144,28 +144,23 @@ begin
 end
 $$;
 
-comment on function tenantry_private.update_quietly(regclass, text) is 'Updates owners, the application''s triggers held still; returns how many rows. Error: TN011.';
-
-create function tenantry_private.fill(target regclass, rows_query text, with_late boolean)
-returns bigint
-language sql volatile
-set search_path = pg_catalog, pg_temp
-return tenantry_private.update_quietly(target, coalesce(tenantry_private.filling_statement(target, rows_query, with_late), 'select where false'));
-
-comment on function tenantry_private.fill(regclass, text, boolean) is 'Gives the rows that a query yields (k1, k2 …) their owners; returns how many were given one. Error: TN011.';
+comment on function tenantry_private.update_quietly(regclass, text, tid[], integer, integer) is 'Updates owners, the application''s triggers held still; returns how many rows. places, turns, turn: $1 to $3 of the statement. Error: TN011.';
 
 -- The query yields k1, k2 … of rows without an owner, which are looked at again then.
-create function tenantry_private.fill_rows(target regclass, rows_query text, with_late boolean)
+create function tenantry_private.fill_rows(target regclass, rows_query text, with_late boolean, places tid[] default null)
 returns bigint
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  filled    bigint;
+  statement constant text := tenantry_private.filling_statement(target, rows_query, with_late);
+  filled    bigint := 0;
   left_over jsonb;
 begin
-  filled := tenantry_private.fill(target, rows_query, with_late);
-  execute tenantry_private.leftover_query(target, rows_query, with_late) into left_over;
+  if statement is not null then
+    filled := tenantry_private.update_quietly(target, statement, places);
+  end if;
+  execute tenantry_private.leftover_query(target, rows_query, with_late) into left_over using places;
   if left_over is not null then
     perform tenantry_private.quarantine(target, left_over);
   end if;
@@ -173,7 +168,7 @@ begin
 end
 $$;
 
-comment on function tenantry_private.fill_rows(regclass, text, boolean) is 'Gives rows their owners, and puts those into quarantine that have none then; returns how many were given one. Error: TN011.';
+comment on function tenantry_private.fill_rows(regclass, text, boolean, tid[]) is 'Gives rows their owners, and puts those into quarantine that have none then; returns how many were given one. places: $1 of the query. Error: TN011.';
 
 -- Every partition is gone through at once: a range of blocks is one of each.
 create function tenantry_private.table_size(target regclass, out blocks bigint, out rows_each numeric)
@@ -191,21 +186,37 @@ end;
 
 comment on function tenantry_private.table_size(regclass) is 'How many blocks a table has, or its longest partition, and about how many rows there are to a block.';
 
+create function tenantry_private.block_place(block bigint)
+returns tid
+language sql immutable
+set search_path = pg_catalog, pg_temp
+return format('(%s,0)', block)::tid;
+
+comment on function tenantry_private.block_place(bigint) is 'Where a block begins.';
+
 create function tenantry_private.block_range(first bigint, behind bigint)
 returns text
 language sql immutable
 set search_path = pg_catalog, pg_temp
-return format('t.ctid >= ''(%s,0)'' and t.ctid < ''(%s,0)''', first, behind);
+return format('t.ctid >= %L and t.ctid < %L', tenantry_private.block_place(first), tenantry_private.block_place(behind));
 
 comment on function tenantry_private.block_range(bigint, bigint) is 'A condition that rows t lie in a range of blocks.';
 
-create function tenantry_private.at_a_time()
+create function tenantry_private.most_turns()
 returns integer
 language sql immutable
 set search_path = pg_catalog, pg_temp
-return 16;
+return 12;
 
-comment on function tenantry_private.at_a_time() is 'How many times a range is gone over: more of them leave more rows where they are, and read more often over all of them.';
+comment on function tenantry_private.most_turns() is 'How many times a range is gone over: more of them leave more rows where they are, and read more often over all of them.';
+
+create function tenantry_private.range_parts()
+returns integer
+language sql immutable
+set search_path = pg_catalog, pg_temp
+return 3;
+
+comment on function tenantry_private.range_parts() is 'How many parts a range has, which are gone over in turn: a snapshot of another session must be gone before this one is back.';
 
 -- Whoever is at a range holds the lock of its job. What an ended session has left comes first.
 create function tenantry_private.take_range(target regclass, rows bigint, out first bigint, out behind bigint, out counted boolean, out holder integer)
@@ -217,7 +228,8 @@ set debug_print_plan = off
 as $$
 declare
   size   constant record := tenantry_private.table_size(target);
-  blocks constant bigint := ceil(rows / size.rows_each);
+  most   constant numeric := rows / size.rows_each;
+  blocks bigint;
   place  bigint;
   known  record;
 begin
@@ -244,6 +256,8 @@ begin
     end if;
     return;
   end if;
+  -- Towards the end they get smaller, so that all sessions are done at about the same time.
+  blocks := ceil(least(most, greatest((size.blocks - place) / 4.0, most / 8)));
   perform tenantry_private.lock_job(target, 'rollout range ' || place);
   insert into tenantry_private.rollout_ranges (relation, first, behind) values (target, place, place + blocks);
   update tenantry_private.rollouts r set place = r.place + blocks where r.relation = target;
@@ -255,7 +269,7 @@ end
 $$;
 
 comment on function tenantry_private.take_range(regclass, bigint) is
-  'A range of blocks, of about so many rows, for this session to fill, with whether its rows have been counted; null where the table is finished, which it logs, or others are at the last ranges: holder is the process of one of them. Error: 55P03.';
+  'A range of blocks, of about so many rows or, towards the end, fewer, for this session to fill, with whether its rows have been counted; null where the table is finished, which it logs, or others are at the last ranges: holder is the process of one of them. Error: 55P03.';
 
 create function tenantry_private.note_progress(target regclass, range bigint, looked_at bigint, filled bigint, batch_size integer, ended boolean)
 returns void
@@ -336,43 +350,52 @@ begin
     perform tenantry_private.note_progress(target, first, as_it_was, 0, batch_size, false);
   end if;
   -- So few are filled at once, at the end.
-  return case when unowned <= batch_size then 0 else least(tenantry_private.at_a_time(), ceil(unowned / (2.0 * batch_size))) end;
+  return case when unowned <= batch_size then 0 else least(tenantry_private.most_turns(), ceil(unowned / (tenantry_private.range_parts() * least(batch_size, 500.0)))) end;
 end
 $$;
 
 comment on function tenantry_private.begin_range(regclass, bigint, bigint, boolean, integer) is
-  'How many times both halves of a range of blocks are gone over, in batches of about batch_size rows. Counts what had an owner before. Error: TN011.';
+  'How many times a range of blocks is gone over, in batches of about batch_size rows. Counts what had an owner before. Error: TN011.';
 
 -- A range is gone over several times, each time with every n-th row of each block. What a full block had to give up to make
 -- room for the first of them is free again after the commit, so that the rest are changed where they are: no index sees them.
--- Free it is only when no older snapshot is left, of an application or of a helper: hence in turn one half and the other.
-create function tenantry_private.fill_part(target regclass, first bigint, behind bigint, step integer, times integer, batch_size integer, refused boolean)
+-- Free it is only when no older snapshot is left, of an application or of a helper: hence one part of the range after the other.
+-- The last byte of a ctid is the row's number in its block. It is asked first: to look into a row takes longer.
+create function tenantry_private.part_query(target regclass)
+returns text
+language sql stable
+set search_path = pg_catalog, pg_temp
+return format('select %s from (select t.*, t.ctid from %s t where t.ctid >= ($1)[1] and t.ctid < ($1)[2] and get_byte(tidsend(t.ctid), 5) %% $2 = $3 offset 0) t where t.%I is null',
+  tenantry_private.key_selection(target), target, (tenantry_private.rollout(target)).owner_column);
+
+comment on function tenantry_private.part_query(regclass) is 'The query of rows without an owner from one place to before another, both in $1, of every $2 in a block the $3-th.';
+
+create function tenantry_private.fill_part(target regclass, first bigint, behind bigint, step integer, turns integer, statement text, batch_size integer, refused boolean)
 returns bigint
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  rollout constant tenantry_private.rollouts := tenantry_private.require_rollout(target);
-  middle  constant bigint := (first + behind) / 2;
-  range   constant text := case step % 2 when 0 then tenantry_private.block_range(first, middle) else tenantry_private.block_range(middle, behind) end;
-  -- The last byte of a ctid is the row's number in its block. It is asked first: to look into a row takes longer.
-  chosen  text := format('select %s from (select t.*, t.ctid from %s t where %s and get_byte(tidsend(t.ctid), 5) %% %s = %s offset 0) t where t.%I is null',
-                    tenantry_private.key_selection(target), target, range, times, step / 2, rollout.owner_column);
-  filled  bigint;
+  parts  constant integer := tenantry_private.range_parts();
+  part   constant integer := step % parts;
+  filled bigint := 0;
 begin
   perform tenantry_private.begin_batch(target);
-  -- What somebody holds is left for the end.
-  if refused then
-    chosen := format('select %s from %s t where (%s) in (%s) for no key update skip locked', tenantry_private.key_selection(target), target, tenantry_private.key_names(target, 't.'), chosen);
+  if statement is not null then
+    filled := tenantry_private.update_quietly(target,
+      -- What somebody holds is left for the end.
+      case when not refused then statement
+           else tenantry_private.filling_statement(target, format('select %s from %s t where (%s) in (%s) for no key update skip locked',
+                  tenantry_private.key_selection(target), target, tenantry_private.key_names(target, 't.'), tenantry_private.part_query(target)), false) end,
+      array[tenantry_private.block_place(first + (behind - first) * part / parts), tenantry_private.block_place(first + (behind - first) * (part + 1) / parts)], turns, step / parts);
   end if;
-  filled := tenantry_private.fill(target, chosen, false);
   perform tenantry_private.note_progress(target, first, filled, filled, batch_size, false);
   return filled;
 end
 $$;
 
-comment on function tenantry_private.fill_part(regclass, bigint, bigint, integer, integer, integer, boolean) is
-  'Gives some rows of a range their owners, and keeps the progress; returns how many. step: from 0 to twice times - 1. refused: whether the attempt before met rows that somebody holds. Errors: 55P03, TN011.';
+comment on function tenantry_private.fill_part(regclass, bigint, bigint, integer, integer, text, integer, boolean) is
+  'Gives some rows of a range their owners, and keeps the progress; returns how many. step: from 0, the parts of the range in turn. statement: of tenantry_private.filling_statement(), for tenantry_private.part_query(). refused: whether the attempt before met rows that somebody holds. Errors: 55P03, TN011.';
 
 create function tenantry_private.end_range(target regclass, first bigint, behind bigint, batch_size integer)
 returns bigint
@@ -381,13 +404,18 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   rollout   constant tenantry_private.rollouts := tenantry_private.require_rollout(target);
-  rest      constant text := format('select %s from %s t where t.%I is null and %s', tenantry_private.key_selection(target), target, rollout.owner_column,
-                               tenantry_private.block_range(first, behind));
+  rest      constant text := format('from %s t where t.%I is null', target, rollout.owner_column);
+  places    tid[];
   looked_at bigint;
+  filled    bigint := 0;
 begin
   perform tenantry_private.begin_batch(target);
-  execute format('select count(*) from (%s) r', rest) into looked_at;
-  perform tenantry_private.note_progress(target, first, looked_at, tenantry_private.fill_rows(target, rest, false), batch_size, true);
+  execute format('select array_agg(t.ctid) %s and %s', rest, tenantry_private.block_range(first, behind)) into places;
+  looked_at := coalesce(cardinality(places), 0);
+  if looked_at > 0 then
+    filled := tenantry_private.fill_rows(target, format('select %s %s and t.ctid = any ($1)', tenantry_private.key_selection(target), rest), false, places);
+  end if;
+  perform tenantry_private.note_progress(target, first, looked_at, filled, batch_size, true);
   return looked_at;
 end
 $$;
@@ -526,7 +554,9 @@ declare
   size      integer := batch_size;
   rows      bigint;
   range     record;
-  times     integer;
+  statement text;
+  turns     integer;
+  steps     integer;
   step      integer;
   began     timestamptz;
   told      timestamptz := pg_catalog.clock_timestamp();
@@ -539,7 +569,7 @@ declare
 begin
   loop
     select t.first, t.behind, t.counted, t.holder into range
-      from tenantry_private.take_range(target, 2 OPERATOR(pg_catalog.*) tenantry_private.at_a_time() OPERATOR(pg_catalog.*) size) t;
+      from tenantry_private.take_range(target, tenantry_private.range_parts() OPERATOR(pg_catalog.*) tenantry_private.most_turns() OPERATOR(pg_catalog.*) size) t;
     commit;
     if range.first is null then
       exit when (tenantry_private.rollout(target)).finished;
@@ -550,16 +580,18 @@ begin
       perform pg_catalog.pg_sleep(0.02);
       continue;
     end if;
-    times := tenantry_private.begin_range(target, range.first, range.behind, range.counted, size);
+    turns := tenantry_private.begin_range(target, range.first, range.behind, range.counted, size);
+    statement := tenantry_private.filling_statement(target, tenantry_private.part_query(target), false);
     commit;
+    steps   := turns OPERATOR(pg_catalog.*) tenantry_private.range_parts();
     step    := 0;
     refused := 0;
-    -- both halves so many times, and then the rest of the range
-    while step OPERATOR(pg_catalog.<=) (2 OPERATOR(pg_catalog.*) times) loop
+    -- and then the rest of the range
+    while step OPERATOR(pg_catalog.<=) steps loop
       began := pg_catalog.clock_timestamp();
       begin
-        if step OPERATOR(pg_catalog.<) (2 OPERATOR(pg_catalog.*) times) then
-          rows := tenantry_private.fill_part(target, range.first, range.behind, step, times, size, refused OPERATOR(pg_catalog.>) 0);
+        if step OPERATOR(pg_catalog.<) steps then
+          rows := tenantry_private.fill_part(target, range.first, range.behind, step, turns, statement, size, refused OPERATOR(pg_catalog.>) 0);
         else
           rows := tenantry_private.end_range(target, range.first, range.behind, size);
         end if;
