@@ -22,6 +22,17 @@ begin
         -- Locks taken in this block are gone with it.
         perform pg_sleep(0.02 + random() * 0.1);
     end;
+    if attempt = 5 then
+      -- It may be autovacuum, which gives way to whoever waits for longer than deadlock_timeout. Waiting for this lock keeps
+      -- neither readers nor writers from the table.
+      begin
+        perform set_config('lock_timeout', (select s.setting::integer + 500 from pg_catalog.pg_settings s where s.name = 'deadlock_timeout')::text, true);
+        execute format('lock table %s in share update exclusive mode', locked);
+      exception
+        when lock_not_available or deadlock_detected then
+          null; -- It is somebody else, and may end yet.
+      end;
+    end if;
   end loop;
   select string_agg(format('process %s (%s)', h.pid, coalesce(h.usename, 'of another role')), ', ' order by h.pid)
     into holders
@@ -37,7 +48,7 @@ end
 $$;
 
 comment on function tenantry_private.lock_patiently(regclass, regclass, integer) is
-  'Locks a table, or its view and with it the table, without keeping others waiting. Error: 55P03, which names who holds it, after about 20 seconds.';
+  'Locks a table, or its view and with it the table, without keeping others waiting. Autovacuum of it is ended. Error: 55P03, which names who holds it, after about 20 seconds.';
 
 grant create on schema tenantry_private to tenantry_facade;
 set local role tenantry_facade;
