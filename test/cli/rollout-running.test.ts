@@ -130,8 +130,8 @@ it('names the statements of others that waited for it', async () => {
   const running = rollout('to', 'backfilled', 'cards', '--json').finally(() => {
     ended = true
   })
-  while (!ended) {
-    await writer.query('update cards set sender = sender where id = 7')
+  for (let times = 0; !ended; times++) {
+    await writer.query('update cards set sender = sender where id = $1', [2 + (times % 19)])
     await sleep(5)
   }
   const { code, out } = await running

@@ -185,6 +185,23 @@ describe('a backfill', () => {
     await configure('brake_transaction_age', null)
   })
 
+  it('interrupted while it waits leaves the table to whoever comes next, though its session goes on', async () => {
+    const fill = await prepared('abandoned')
+    const { rows } = await on.setUp.query<{ pid: number }>('select pg_backend_pid() as pid')
+    await configure('brake_wal_rate', '1 kB/s')
+    const interrupted = refusal(fill())
+    await braked('abandoned')
+    const next = await on.owner.connect()
+    const call = `call tenantry.rollout_to('abandoned', 'backfilled', 100)`
+    expect((await refusal(next.query(call))).code).toBe('55P03')
+    await on.db.admin.query('select pg_cancel_backend($1)', [rows[0]!.pid])
+    expect((await interrupted).code).toBe('57014')
+    await configure('brake_wal_rate', null)
+    await next.query(call)
+    await next.end()
+    expect(await status('abandoned')).toMatchObject({ filled: String(letters) })
+  })
+
   it('waits no longer than it may, and says that it goes on', async () => {
     const fill = await prepared('rushed')
     await configure('brake_wal_rate', '1 kB/s')

@@ -166,6 +166,24 @@ describe('a helper', () => {
     expect(await counted(name)).toMatchObject({ ...everything, progress: expect.anything() })
   })
 
+  test('and a runner whose signal fails let the range go, though their sessions go on', async () => {
+    const name = await letters()
+    await on.setUp.query(
+      `select tenantry.rollout_signal('${name}', 1, 'sender', 'select id, case when id = 3000 then (1 / (id - id))::text else sender::text end from public.${name}')`,
+    )
+    const fill = `call tenantry.rollout_to('${name}', 'backfilled', 100)`
+    const failed = await on.owner.connect()
+    expect((await refusal(failed.query(fill))).code).toBe('22012')
+    expect((await refusal(on.setUp.query(fill))).code).toBe('22012')
+    expect(await ranges(name)).toMatchObject([{ pid: null }])
+    await on.setUp.query(
+      `select tenantry.rollout_signal('${name}', 1, 'sender', tenantry.rollout_from_column('${name}', 'sender'))`,
+    )
+    expect(await (await session(name, 'to')).ended).toBe('ok')
+    expect(await counted(name)).toEqual(everything)
+    await failed.end()
+  })
+
   test('without a runner is refused, and so is anybody who may not run one', async () => {
     const name = await letters()
     const other = await on.db.role('clerk')

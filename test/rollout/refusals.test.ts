@@ -172,6 +172,12 @@ describe('strict', () => {
     )
     expect(refused.hint).toContain('tenantry.rollout_resolve')
     expect(await state('books')).toBe('verified')
+    // Another session is not told that the refused one is still at it.
+    const other = await on.owner.connect()
+    expect((await refusal(other.query(`call tenantry.rollout_to('books', 'strict')`))).code).toBe(
+      'TN012',
+    )
+    await other.end()
   })
 
   test('is refused to a table that signals of others read, and protect() and unprotect() keep away', async () => {

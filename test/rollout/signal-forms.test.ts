@@ -168,6 +168,25 @@ describe('places are not unique', () => {
     expect(await filled(name)).toMatchObject({ wrong: 0, without: 10 })
   })
 
+  test('and what was under way gives nothing to a child, whose rows lie at the same places', async () => {
+    const name = await table()
+    await declare(name, 'by', tenantrysPlace(name, 'true'))
+    await on.to(name, 'prepared')
+    const [{ statement } = { statement: '' }] = await on.stored<{ statement: string }>(
+      `select tenantry_private.filling_statement('${name}', 'select t.ctid as k1 from only public.${name} t', false) as statement`,
+    )
+    await on.setUp.query(`create table ${name}_child () inherits (${name})`)
+    await on.setUp.query(`insert into ${name}_child select * from only ${name}`)
+    expect(
+      await on.stored(`select from ${name}_child c join only ${name} p on p.ctid = c.ctid`),
+    ).not.toEqual([])
+    await on.setUp.query(statement)
+    const owned = (of: string) =>
+      on.stored<{ n: number }>(`select count(owner_id)::int as n from only ${of}`)
+    expect(await owned(`${name}_child`)).toEqual([{ n: 0 }])
+    expect((await owned(name))[0]!.n).toBeGreaterThan(0)
+  })
+
   test('and without a key there is nothing else to go by', async () => {
     await on.setUp.query(`
       create table loose (by uuid);

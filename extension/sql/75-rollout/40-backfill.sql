@@ -218,6 +218,37 @@ return 3;
 
 comment on function tenantry_private.range_parts() is 'How many parts a range has, which are gone over in turn: a snapshot of another session must be gone before this one is back.';
 
+-- A lock that outlives COMMIT outlives an error, too. A block that catches errors cannot hold a COMMIT, so whatever is done
+-- between two of them is a block of its own that lets go what it holds before the error goes on.
+create function tenantry_private.let_rollout_go(target regclass, range bigint default null)
+returns void
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform tenantry_private.unlock_job(target, 'rollout range ' || range) where range is not null;
+  perform tenantry_private.unlock_job(target, 'rollout');
+end
+$$;
+
+comment on function tenantry_private.let_rollout_go(regclass, bigint) is 'Lets the next runner at a rollout that an error has ended, and at the range that this session was at.';
+
+create function tenantry_private.pause(target regclass, range bigint, seconds float8)
+returns void
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform pg_sleep(seconds);
+exception
+  when query_canceled then
+    perform tenantry_private.let_rollout_go(target, range);
+    raise;
+end
+$$;
+
+comment on function tenantry_private.pause(regclass, bigint, float8) is 'Waits so many seconds. Interrupted, it lets the next runner begin.';
+
 -- Whoever is at a range holds the lock of its job. What an ended session has left comes first.
 create function tenantry_private.take_range(target regclass, rows bigint, out first bigint, out behind bigint, out counted boolean, out holder integer)
 language plpgsql volatile security definer
@@ -404,17 +435,21 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   rollout   constant tenantry_private.rollouts := tenantry_private.require_rollout(target);
-  rest      constant text := format('from %s t where t.%I is null', target, rollout.owner_column);
+  unowned   constant text := format('from %s t where t.%I is null and t.ctid', target, rollout.owner_column);
+  seen      tid[] := '{}';
   places    tid[];
   looked_at bigint;
   filled    bigint := 0;
 begin
   perform tenantry_private.begin_batch(target);
-  execute format('select array_agg(t.ctid) %s and %s', rest, tenantry_private.block_range(first, behind)) into places;
-  looked_at := coalesce(cardinality(places), 0);
-  if looked_at > 0 then
-    filled := tenantry_private.fill_rows(target, format('select %s %s and t.ctid = any ($1)', tenantry_private.key_selection(target), rest), false, places);
-  end if;
+  -- What an application changes meanwhile lies elsewhere then. It is looked for again, but not for ever.
+  for times in 1 .. 5 loop
+    execute format('select array_agg(t.ctid) %s <> all ($1) and %s', unowned, tenantry_private.block_range(first, behind)) into places using seen;
+    looked_at := coalesce(looked_at, cardinality(places), 0);
+    exit when places is null;
+    filled := filled + tenantry_private.fill_rows(target, format('select %s %s = any ($1)', tenantry_private.key_selection(target), unowned), false, places);
+    seen   := seen || places;
+  end loop;
   perform tenantry_private.note_progress(target, first, looked_at, filled, batch_size, true);
   return looked_at;
 end
@@ -507,7 +542,7 @@ $$;
 comment on function tenantry_private.probe(regclass) is 'How long a look at one row takes, in milliseconds.';
 
 -- Batches that write too much make up for it here: the rate is that of the batch and of the wait behind it.
-create procedure tenantry_private.heed_brakes(target regclass, since pg_lsn, since_at timestamptz, inout usual_ms numeric, inout waited interval)
+create procedure tenantry_private.heed_brakes(target regclass, range bigint, since pg_lsn, since_at timestamptz, inout usual_ms numeric, inout waited interval)
 language plpgsql
 as $$
 declare
@@ -532,7 +567,7 @@ begin
       told := pg_catalog.clock_timestamp();
       raise notice '%: waits, because %', target, reason;
     end if;
-    perform pg_catalog.pg_sleep(pg_catalog.float8smaller(1, 0.05 OPERATOR(pg_catalog.*) times));
+    perform tenantry_private.pause(target, range, pg_catalog.float8smaller(1, 0.05 OPERATOR(pg_catalog.*) times));
   end loop;
   if reason is null then
     usual_ms := (usual_ms OPERATOR(pg_catalog.*) 0.9) OPERATOR(pg_catalog.+) (probed OPERATOR(pg_catalog.*) 0.1);
@@ -543,8 +578,8 @@ begin
 end
 $$;
 
-comment on procedure tenantry_private.heed_brakes(regclass, pg_lsn, timestamptz, numeric, interval) is
-  'Waits for as long as there is a reason to, but no longer than brake_wait until there is none again. since: what had been written before the batch; usual_ms: how long a look at one row takes; waited: how long it has waited already.';
+comment on procedure tenantry_private.heed_brakes(regclass, bigint, pg_lsn, timestamptz, numeric, interval) is
+  'Waits for as long as there is a reason to, but no longer than brake_wait until there is none again. range: that this session is at; since: what had been written before the batch; usual_ms: how long a look at one row takes; waited: how long it has waited already.';
 
 -- What the runner and its helpers do, each in ranges of its own.
 create procedure tenantry_private.fill_ranges(target regclass, batch_size integer)
@@ -577,11 +612,17 @@ begin
         told := pg_catalog.clock_timestamp();
         raise notice '%: waits for process %, which is at the last rows', target, range.holder;
       end if;
-      perform pg_catalog.pg_sleep(0.02);
+      perform tenantry_private.pause(target, null, 0.02);
       continue;
     end if;
-    turns := tenantry_private.begin_range(target, range.first, range.behind, range.counted, size);
-    statement := tenantry_private.filling_statement(target, tenantry_private.part_query(target), false);
+    begin
+      turns     := tenantry_private.begin_range(target, range.first, range.behind, range.counted, size);
+      statement := tenantry_private.filling_statement(target, tenantry_private.part_query(target), false);
+    exception
+      when others or query_canceled or assert_failure then
+        perform tenantry_private.let_rollout_go(target, range.first);
+        raise;
+    end;
     commit;
     steps   := turns OPERATOR(pg_catalog.*) tenantry_private.range_parts();
     step    := 0;
@@ -602,18 +643,22 @@ begin
           -- Somebody holds rows of it: again.
           refused := refused OPERATOR(pg_catalog.+) 1;
           if refused OPERATOR(pg_catalog.>) 200 then
+            perform tenantry_private.let_rollout_go(target, range.first);
             raise;
           end if;
+        when others or query_canceled or assert_failure then
+          perform tenantry_private.let_rollout_go(target, range.first);
+          raise;
       end;
       commit;
       if refused OPERATOR(pg_catalog.>) 0 then
-        perform pg_catalog.pg_sleep(pg_catalog.random() OPERATOR(pg_catalog.*) 0.1);
+        perform tenantry_private.pause(target, range.first, pg_catalog.random() OPERATOR(pg_catalog.*) 0.1);
       elsif rows OPERATOR(pg_catalog.>) (size OPERATOR(pg_catalog./) 2) then
         -- About a tenth of a second a batch, at most twice or half as many rows as before.
         size := pg_catalog.int4smaller(50000, pg_catalog.int4larger(100, pg_catalog.float8larger(size OPERATOR(pg_catalog.*) 0.5, pg_catalog.float8smaller(size OPERATOR(pg_catalog.*) 2.0,
           rows OPERATOR(pg_catalog.*) 0.1 OPERATOR(pg_catalog./) pg_catalog.float8larger(0.001, pg_catalog.extract('epoch', pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) began)::float8)))::integer));
       end if;
-      call tenantry_private.heed_brakes(target, lsn, lsn_at, usual, waited);
+      call tenantry_private.heed_brakes(target, range.first, lsn, lsn_at, usual, waited);
       lsn    := pg_catalog.pg_current_wal_insert_lsn();
       lsn_at := pg_catalog.clock_timestamp();
       if pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) told OPERATOR(pg_catalog.>) interval '2 seconds' then

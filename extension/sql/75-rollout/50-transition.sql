@@ -454,6 +454,9 @@ exception
     raise warning 'rows of % have no owner; nobody sees them, and check() names the table until they have one', target
       using hint = format('Go back to decide them: call tenantry.rollout_to(%L, ''verified'');', target);
     return false;
+  when others or query_canceled or assert_failure then
+    perform tenantry_private.let_rollout_go(target);
+    raise;
 end
 $$;
 

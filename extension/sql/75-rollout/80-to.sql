@@ -178,6 +178,10 @@ begin
   perform tenantry_private.update_quietly(target, format('update %s t set %I = null, tenantry_source = null where t.tenantry_source is not null and %s',
     target, rollout.owner_column, tenantry_private.block_range(first, behind)));
   return case when behind < size.blocks then behind end;
+exception
+  when others or query_canceled or assert_failure then
+    perform tenantry_private.let_rollout_go(target);
+    raise;
 end
 $$;
 
@@ -240,56 +244,92 @@ $$;
 
 comment on function tenantry_private.back_to_prepared(regclass) is 'Takes the indexes of a rollout away, and begins a new run. Error: 55P03.';
 
+create function tenantry_private.take_part(target regclass, part text)
+returns void
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  case part
+    when 'prepare'           then perform tenantry_private.prepare_rollout(target);
+    when 'begin backfill'    then perform tenantry_private.require_parents(target);
+                                  perform tenantry_private.start_backfill(target);
+    when 'end backfill'      then perform tenantry_private.index_owners(target);
+                                  perform tenantry_private.change_rollout(target, '{"state": "backfilled"}');
+    when 'enter transition'  then perform tenantry_private.enter_transition(target);
+    when 'settle transition' then perform tenantry_private.settle_rollout(target, 'backfilled', 'transitional');
+    when 'verify'            then perform tenantry_private.fill_late(target);
+                                  perform tenantry_private.verify_rollout(target);
+                                  perform tenantry_private.change_rollout(target, '{"state": "verified"}');
+    when 'allow closing'     then perform tenantry_private.require_readers_done(target);
+                                  perform tenantry_private.fill_late(target);
+                                  perform tenantry_private.require_budget(target);
+                                  perform tenantry_private.settle_rollout(target, 'verified', 'verified');
+    when 'close'             then perform tenantry_private.close_rollout(target);
+    when 'settle last'       then perform tenantry_private.settle_last(target);
+    when 'check owners'      then perform tenantry_private.check_owners(target);
+    when 'require owners'    then perform tenantry_private.require_owners(target);
+    when 'confirm'           then perform tenantry_private.confirm_table(target);
+    when 'allow unowned'     then perform tenantry_private.allow_unowned(target);
+    when 'reopen'            then perform tenantry_private.reopen_rollout(target);
+    when 'unverify'          then perform tenantry_private.change_rollout(target, '{"state": "transitional"}');
+    when 'leave transition'  then perform tenantry_private.leave_transition(target);
+    when 'forget backfill'   then perform tenantry_private.back_to_prepared(target);
+    when 'drop ranges'       then perform tenantry_private.drop_ranges(target);
+    when 'unprepare'         then perform tenantry_private.unprepare_rollout(target);
+  end case;
+exception
+  when others or query_canceled or assert_failure then
+    perform tenantry_private.let_rollout_go(target);
+    raise;
+end
+$$;
+
+comment on function tenantry_private.take_part(regclass, text) is 'What a step of a rollout does in one transaction. After an error the next runner can begin.';
+
 create procedure tenantry_private.take_step(target regclass, from_state text, to_state text, goal text, batch_size integer)
 language plpgsql
 as $$
 begin
   case from_state OPERATOR(pg_catalog.||) ' ' OPERATOR(pg_catalog.||) to_state
     when 'planned prepared' then
-      perform tenantry_private.prepare_rollout(target);
+      perform tenantry_private.take_part(target, 'prepare');
     when 'prepared backfilled' then
-      perform tenantry_private.require_parents(target);
-      perform tenantry_private.start_backfill(target);
+      perform tenantry_private.take_part(target, 'begin backfill');
       commit;
       call tenantry_private.fill_ranges(target, batch_size);
-      perform tenantry_private.index_owners(target);
-      perform tenantry_private.change_rollout(target, '{"state": "backfilled"}');
+      perform tenantry_private.take_part(target, 'end backfill');
     when 'backfilled transitional' then
-      perform tenantry_private.enter_transition(target);
+      perform tenantry_private.take_part(target, 'enter transition');
       commit;
-      perform tenantry_private.settle_rollout(target, 'backfilled', 'transitional');
+      perform tenantry_private.take_part(target, 'settle transition');
     when 'transitional verified' then
-      perform tenantry_private.fill_late(target);
-      perform tenantry_private.verify_rollout(target);
-      perform tenantry_private.change_rollout(target, '{"state": "verified"}');
+      perform tenantry_private.take_part(target, 'verify');
     when 'verified strict' then
-      perform tenantry_private.require_readers_done(target);
-      perform tenantry_private.fill_late(target);
-      perform tenantry_private.require_budget(target);
-      perform tenantry_private.settle_rollout(target, 'verified', 'verified');
+      perform tenantry_private.take_part(target, 'allow closing');
       commit;
-      perform tenantry_private.close_rollout(target);
+      perform tenantry_private.take_part(target, 'close');
     when 'strict verified' then
-      perform tenantry_private.allow_unowned(target);
+      perform tenantry_private.take_part(target, 'allow unowned');
       commit;
-      perform tenantry_private.reopen_rollout(target);
+      perform tenantry_private.take_part(target, 'reopen');
     when 'verified transitional' then
-      perform tenantry_private.change_rollout(target, '{"state": "transitional"}');
+      perform tenantry_private.take_part(target, 'unverify');
     when 'transitional backfilled' then
-      perform tenantry_private.leave_transition(target);
+      perform tenantry_private.take_part(target, 'leave transition');
     when 'backfilled prepared' then
       -- Dropped with its column, a value need not be taken back first.
       if goal OPERATOR(pg_catalog.<>) 'planned' or not ((tenantry_private.rollout(target)).before OPERATOR(pg_catalog.->>) 'owner_added')::boolean then
         call tenantry_private.empty_owners(target, batch_size);
       end if;
-      perform tenantry_private.back_to_prepared(target);
+      perform tenantry_private.take_part(target, 'forget backfill');
     when 'prepared planned' then
-      perform tenantry_private.drop_ranges(target);
+      perform tenantry_private.take_part(target, 'drop ranges');
       commit;
       if not ((tenantry_private.rollout(target)).before OPERATOR(pg_catalog.->>) 'owner_added')::boolean then
         call tenantry_private.empty_owners(target, batch_size);
       end if;
-      perform tenantry_private.unprepare_rollout(target);
+      perform tenantry_private.take_part(target, 'unprepare');
   end case;
   commit;
 end
@@ -317,19 +357,19 @@ begin
     raise notice '%: %', target, current;
   end loop;
   if state OPERATOR(pg_catalog.=) 'strict' then
-    perform tenantry_private.settle_last(target);
+    perform tenantry_private.take_part(target, 'settle last');
     commit;
-    perform tenantry_private.check_owners(target);
+    perform tenantry_private.take_part(target, 'check owners');
     commit;
   end if;
   if state OPERATOR(pg_catalog.=) 'strict' and tenantry_private.is_closing(target) then
     -- Where rows without an owner were allowed for the check stays as it is: new rows have one.
     if tenantry_private.validate_owners(target) then
       commit;
-      perform tenantry_private.require_owners(target);
+      perform tenantry_private.take_part(target, 'require owners');
       commit;
     end if;
-    perform tenantry_private.confirm_table(target);
+    perform tenantry_private.take_part(target, 'confirm');
     commit;
   end if;
   perform tenantry_private.unlock_job(target, 'rollout');
