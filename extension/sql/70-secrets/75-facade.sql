@@ -13,6 +13,12 @@ declare
 begin
   for attempt in 1 .. attempts loop
     begin
+      if attempt % 50 = 5 then
+        -- It may be autovacuum, which gives way to whoever waits for longer than deadlock_timeout. Waiting for this lock keeps
+        -- neither readers nor writers from the table.
+        perform set_config('lock_timeout', (select s.setting::integer + 500 from pg_catalog.pg_settings s where s.name = 'deadlock_timeout')::text, true);
+        execute format('lock table %s in share update exclusive mode', locked);
+      end if;
       perform set_config('lock_timeout', '50ms', true);
       execute format('lock table %s in access exclusive mode', locked);
       perform set_config('lock_timeout', before, true);
@@ -22,17 +28,6 @@ begin
         -- Locks taken in this block are gone with it.
         perform pg_sleep(0.02 + random() * 0.1);
     end;
-    if attempt = 5 then
-      -- It may be autovacuum, which gives way to whoever waits for longer than deadlock_timeout. Waiting for this lock keeps
-      -- neither readers nor writers from the table.
-      begin
-        perform set_config('lock_timeout', (select s.setting::integer + 500 from pg_catalog.pg_settings s where s.name = 'deadlock_timeout')::text, true);
-        execute format('lock table %s in share update exclusive mode', locked);
-      exception
-        when lock_not_available or deadlock_detected then
-          null; -- It is somebody else, and may end yet.
-      end;
-    end if;
   end loop;
   select string_agg(format('process %s (%s)', h.pid, coalesce(h.usename, 'of another role')), ', ' order by h.pid)
     into holders
