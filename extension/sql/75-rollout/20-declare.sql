@@ -63,17 +63,23 @@ set debug_print_parse = off
 set debug_print_rewritten = off
 set debug_print_plan = off
 as $$
+declare
+  owner constant oid := (select c.relowner from pg_catalog.pg_class c where c.oid = target);
 begin
   perform tenantry_private.require_admin('roll out isolation');
   perform tenantry_private.require_declarable(target);
   delete from tenantry_private.rollouts r where r.relation = target;
+  -- What grant_filling() gave, unless another table of the same owner's still needs it.
+  if not exists (select from tenantry_private.rollouts r join pg_catalog.pg_class c on c.oid = r.relation where c.relowner = owner) then
+    execute format('revoke execute on function tenantry_private.known_ids(text, text[]) from %s', owner::regrole);
+  end if;
   delete from tenantry_private.rollout_sources s where s.relation = target;
   delete from tenantry_private.quarantined_rows q where q.relation = target;
   perform tenantry_private.note('rollout_end', target::text);
 end
 $$;
 
-comment on function tenantry_private.forget_rollout(regclass) is 'Forgets a rollout, its signals and its quarantine; the log stays.';
+comment on function tenantry_private.forget_rollout(regclass) is 'Forgets a rollout, its signals and its quarantine, and takes back what its owner could call for it; the log stays.';
 
 create function tenantry_private.require_rollout(target regclass)
 returns tenantry_private.rollouts
