@@ -231,7 +231,7 @@ describe('privileges that row-level security does not bind', () => {
   attack('a rollout or a rotation held up by a lock that everybody may take', async () => {
     const attacker = await at.connect()
     await attacker.query(
-      `select pg_advisory_lock(hashtext('tenantry ' || 'town.notes' || 'rollout')::bigint)`,
+      `select pg_advisory_lock(hashtext('tenantry ' || 'town.notes'::regclass::oid || ' rollout')::bigint)`,
     )
     const { rows } = await attacker.query<{ pid: number }>('select pg_backend_pid() as pid')
     const told = await at.db.admin

@@ -16,7 +16,7 @@ begin
       if attempt % 50 = 5 then
         -- It may be autovacuum, which gives way to whoever waits for longer than deadlock_timeout. Waiting for this lock keeps
         -- neither readers nor writers from the table.
-        perform set_config('lock_timeout', (select s.setting::integer + 500 from pg_catalog.pg_settings s where s.name = 'deadlock_timeout')::text, true);
+        perform set_config('lock_timeout', (select least(s.setting::bigint + 500, 5000) from pg_catalog.pg_settings s where s.name = 'deadlock_timeout')::text, true);
         execute format('lock table %s in share update exclusive mode', locked);
       end if;
       perform set_config('lock_timeout', '50ms', true);

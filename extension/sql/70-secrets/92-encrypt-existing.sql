@@ -72,6 +72,14 @@ $$;
 
 comment on function tenantry_private.end_job(regclass, text) is 'Closes a batch job and takes back what it had. Error: 55P03.';
 
+create function tenantry_private.job_lock(target regclass, working text)
+returns bigint
+language sql immutable
+set search_path = pg_catalog, pg_temp
+return hashtext('tenantry ' || target::oid || ' ' || working);
+
+comment on function tenantry_private.job_lock(regclass, text) is 'The advisory lock of a job: it stays the same when the table is renamed.';
+
 create function tenantry_private.job_process(target regclass, working text)
 returns integer
 language sql stable
@@ -81,7 +89,7 @@ return (
     from pg_catalog.pg_locks l
    where l.locktype = 'advisory' and l.granted and l.objsubid = 1
      and l.database = (select d.oid from pg_catalog.pg_database d where d.datname = current_database())
-     and (l.classid::bigint << 32 | l.objid::bigint) = hashtext('tenantry ' || target || working)::bigint
+     and (l.classid::bigint << 32 | l.objid::bigint) = tenantry_private.job_lock(target, working)
    limit 1);
 
 comment on function tenantry_private.job_process(regclass, text) is 'The process that is the runner of a job; null where nobody is.';
@@ -101,7 +109,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
   -- Not a second time where an earlier call of this session failed to let it go: it would have to be let go twice.
-  return tenantry_private.holds_job(target, working) or pg_try_advisory_lock(hashtext('tenantry ' || target || working)::bigint);
+  return tenantry_private.holds_job(target, working) or pg_try_advisory_lock(tenantry_private.job_lock(target, working));
 end
 $$;
 
@@ -137,7 +145,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
   if tenantry_private.holds_job(target, working) then
-    perform pg_advisory_unlock(hashtext('tenantry ' || target || working)::bigint);
+    perform pg_advisory_unlock(tenantry_private.job_lock(target, working));
   end if;
 end
 $$;

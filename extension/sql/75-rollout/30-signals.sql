@@ -460,6 +460,7 @@ declare
   aliases    constant text := tenantry_private.key_aliases(target);
   queries    text := format('batch as materialized (%s)', rows_query);
   asked      text := format('select %s from batch', aliases);
+  by_place   constant boolean := tenantry_private.key_names(target) = 'ctid';
   candidates text[] := '{}';
   the_rank   integer;
 begin
@@ -485,13 +486,16 @@ begin
       join tenantry_private.known_ids(%4$L, array(select distinct low from agreed)) e (id) on e.id collate "C" = a.low)
 update %5$s t
    set %6$I = d.low::%7$s, tenantry_source = d.number
-  from decided d
- where (%8$s) = (%9$s) and t.%6$I is null%10$s$statement$,
+  from decided d%10$s
+ where (%8$s) = (%9$s) and t.%6$I is null and %11$s$statement$,
     queries, array_to_string(candidates, ' union all select * from '), aliases, rollout.owner_kind, target, rollout.owner_column,
     format_type(tenantry_private.column_type(target, rollout.owner_column), null),
     tenantry_private.key_names(target, 't.'), tenantry_private.key_aliases(target, 'd.'),
-    -- The table may get a child at any time, where the same places are other rows.
-    case when tenantry_private.key_names(target) = 'ctid' then format(' and t.tableoid = %s', target::oid) end);
+    -- A row that somebody changes while this waits for it is another version then, which the signals have not been asked about.
+    case when not by_place then format(' join %s seen on (%s) = (%s)', target, tenantry_private.key_names(target, 'seen.'), tenantry_private.key_aliases(target, 'd.')) end,
+    case when not by_place then 't.ctid = seen.ctid and t.tableoid = seen.tableoid'
+         -- The table may get a child at any time, where the same places are other rows.
+         else format('t.tableoid = %s', target::oid) end);
 end
 $$;
 
@@ -535,7 +539,9 @@ begin
   perform tenantry_private.require_declarable(target);
   -- A row that can be decided was changed between the filling and this: it is left for the next look.
   insert into tenantry_private.quarantined_rows as q (relation, key, reason, candidates, run)
-  select target, array(select jsonb_array_elements_text(f.item -> 'key')),
+  -- A child may have the key of another row.
+  select distinct on (f.item -> 'key')
+         target, array(select jsonb_array_elements_text(f.item -> 'key')),
          case when best.owners = 0 then 'no signal' when best.owners > 1 then 'conflict' else 'unknown entity' end,
          f.item -> 'candidates', rollout.run
     from jsonb_array_elements(what) as f (item)

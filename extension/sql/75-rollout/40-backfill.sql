@@ -266,8 +266,8 @@ declare
 begin
   perform tenantry_private.require_admin('roll out isolation');
   perform tenantry_private.require_declarable(target);
-  select r.place into place from tenantry_private.rollouts r where r.relation = target and r.state = 'prepared' and not r.finished for update;
-  if place is null then
+  select r.place into place from tenantry_private.rollouts r where r.relation = target and r.state = 'prepared' and r.began_at is not null and not r.finished for update;
+  if place is null or tenantry_private.job_process(target, 'rollout') is null then
     return;
   end if;
   for known in select r.first, r.behind, r.counted from tenantry_private.rollout_ranges r where r.relation = target order by r.first loop
@@ -300,7 +300,7 @@ end
 $$;
 
 comment on function tenantry_private.take_range(regclass, bigint) is
-  'A range of blocks, of about so many rows or, towards the end, fewer, for this session to fill, with whether its rows have been counted; null where the table is finished, which it logs, or others are at the last ranges: holder is the process of one of them. Error: 55P03.';
+  'A range of blocks, of about so many rows or, towards the end, fewer, for this session to fill, with whether its rows have been counted; null where the table is finished, which it logs, nobody runs its rollout, or others are at the last ranges: holder is the process of one of them. Error: 55P03.';
 
 create function tenantry_private.note_progress(target regclass, range bigint, looked_at bigint, filled bigint, batch_size integer, ended boolean)
 returns void
@@ -359,6 +359,8 @@ begin
   perform set_config('lock_timeout', '300ms', true);
   -- A batch that a crash takes back is done again, and its place is taken back with it.
   perform set_config('synchronous_commit', 'off', true);
+  -- What is broken is found before COMMIT, where nothing could be let go any more.
+  set constraints all immediate;
 end
 $$;
 
@@ -401,23 +403,27 @@ return format('select %s from (select t.*, t.ctid from %s t where t.ctid >= ($1)
 
 comment on function tenantry_private.part_query(regclass) is 'The query of rows without an owner from one place to before another, both in $1, of every $2 in a block the $3-th.';
 
-create function tenantry_private.fill_part(target regclass, first bigint, behind bigint, step integer, turns integer, statement text, batch_size integer, refused boolean)
+create function tenantry_private.fill_part(target regclass, first bigint, behind bigint, step integer, turns integer, batch_size integer, refused boolean)
 returns bigint
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  parts  constant integer := tenantry_private.range_parts();
-  part   constant integer := step % parts;
-  filled bigint := 0;
+  parts     constant integer := tenantry_private.range_parts();
+  part      constant integer := step % parts;
+  rows      text := tenantry_private.part_query(target);
+  statement text;
+  filled    bigint := 0;
 begin
   perform tenantry_private.begin_batch(target);
+  -- What somebody holds is left for the end.
+  if refused then
+    rows := format('select %s from %s t where (%s) in (%s) for no key update skip locked',
+      tenantry_private.key_selection(target), target, tenantry_private.key_names(target, 't.'), rows);
+  end if;
+  statement := tenantry_private.filling_statement(target, rows, false);
   if statement is not null then
-    filled := tenantry_private.update_quietly(target,
-      -- What somebody holds is left for the end.
-      case when not refused then statement
-           else tenantry_private.filling_statement(target, format('select %s from %s t where (%s) in (%s) for no key update skip locked',
-                  tenantry_private.key_selection(target), target, tenantry_private.key_names(target, 't.'), tenantry_private.part_query(target)), false) end,
+    filled := tenantry_private.update_quietly(target, statement,
       array[tenantry_private.block_place(first + (behind - first) * part / parts), tenantry_private.block_place(first + (behind - first) * (part + 1) / parts)], turns, step / parts);
   end if;
   perform tenantry_private.note_progress(target, first, filled, filled, batch_size, false);
@@ -425,8 +431,8 @@ begin
 end
 $$;
 
-comment on function tenantry_private.fill_part(regclass, bigint, bigint, integer, integer, text, integer, boolean) is
-  'Gives some rows of a range their owners, and keeps the progress; returns how many. step: from 0, the parts of the range in turn. statement: of tenantry_private.filling_statement(), for tenantry_private.part_query(). refused: whether the attempt before met rows that somebody holds. Errors: 55P03, TN011.';
+comment on function tenantry_private.fill_part(regclass, bigint, bigint, integer, integer, integer, boolean) is
+  'Gives some rows of a range their owners, and keeps the progress; returns how many. step: from 0, the parts of the range in turn. refused: whether the attempt before met rows that somebody holds. Errors: 55P03, TN011.';
 
 create function tenantry_private.end_range(target regclass, first bigint, behind bigint, batch_size integer)
 returns bigint
@@ -541,27 +547,49 @@ $$;
 
 comment on function tenantry_private.probe(regclass) is 'How long a look at one row takes, in milliseconds.';
 
+create function tenantry_private.look_around(target regclass, range bigint, usual_ms numeric, since pg_lsn, since_at timestamptz, out probed_ms numeric, out reason text)
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  probed_ms := tenantry_private.probe(target);
+  reason    := tenantry_private.brake_reason(usual_ms, probed_ms,
+    (pg_current_wal_insert_lsn() - since) / extract('epoch' from clock_timestamp() - since_at + interval '1 millisecond'));
+exception
+  when others or query_canceled or assert_failure then
+    perform tenantry_private.let_rollout_go(target, range);
+    raise;
+end
+$$;
+
+comment on function tenantry_private.look_around(regclass, bigint, numeric, pg_lsn, timestamptz) is
+  'How long a look at one row takes, and why a backfill should wait. since, since_at: what had been written before the batch, and when.';
+
 -- Batches that write too much make up for it here: the rate is that of the batch and of the wait behind it.
 create procedure tenantry_private.heed_brakes(target regclass, range bigint, since pg_lsn, since_at timestamptz, inout usual_ms numeric, inout waited interval)
 language plpgsql
 as $$
 declare
-  began  constant timestamptz := pg_catalog.clock_timestamp();
+  began  constant pg_catalog.timestamptz := pg_catalog.clock_timestamp();
   before constant interval := waited;
-  told   timestamptz;
+  told   pg_catalog.timestamptz;
   probed numeric;
-  reason text;
+  reason pg_catalog.text;
   times  integer := 0;
 begin
   loop
-    probed := tenantry_private.probe(target);
-    reason := tenantry_private.brake_reason(usual_ms, probed,
-      (pg_catalog.pg_current_wal_insert_lsn() OPERATOR(pg_catalog.-) since) OPERATOR(pg_catalog./) pg_catalog.extract('epoch', pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) since_at OPERATOR(pg_catalog.+) interval '1 millisecond'));
+    select l.probed_ms, l.reason into probed, reason from tenantry_private.look_around(target, range, usual_ms, since, since_at) l;
     waited := before OPERATOR(pg_catalog.+) (pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) began);
     -- A reason that stays is no reason never to end.
     exit when reason is null or waited OPERATOR(pg_catalog.>=) tenantry_private.brake_limit('brake_wait')::interval;
     times := times OPERATOR(pg_catalog.+) 1;
-    perform tenantry_private.change_rollout(target, pg_catalog.jsonb_build_object('brake', reason));
+    begin
+      perform tenantry_private.change_rollout(target, pg_catalog.jsonb_build_object('brake', reason));
+    exception
+      when others or query_canceled or assert_failure then
+        perform tenantry_private.let_rollout_go(target, range);
+        raise;
+    end;
     commit;
     if told is null or pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) told OPERATOR(pg_catalog.>) interval '10 seconds' then
       told := pg_catalog.clock_timestamp();
@@ -589,25 +617,32 @@ declare
   size      integer := batch_size;
   rows      bigint;
   range     record;
-  statement text;
   turns     integer;
-  steps     integer;
   step      integer;
-  began     timestamptz;
-  told      timestamptz := pg_catalog.clock_timestamp();
-  usual     numeric := tenantry_private.probe(target);
+  began     pg_catalog.timestamptz;
+  told      pg_catalog.timestamptz := pg_catalog.clock_timestamp();
+  usual     numeric;
   waited    interval := interval '0';
-  lsn       pg_lsn := pg_catalog.pg_current_wal_insert_lsn();
-  lsn_at    timestamptz := pg_catalog.clock_timestamp();
+  lsn       pg_catalog.pg_lsn := pg_catalog.pg_current_wal_insert_lsn();
+  lsn_at    pg_catalog.timestamptz := pg_catalog.clock_timestamp();
   refused   integer;
   rollout   tenantry_private.rollouts;
 begin
+  select l.probed_ms into usual from tenantry_private.look_around(target, null, 0, lsn, lsn_at) l;
   loop
-    select t.first, t.behind, t.counted, t.holder into range
-      from tenantry_private.take_range(target, tenantry_private.range_parts() OPERATOR(pg_catalog.*) tenantry_private.most_turns() OPERATOR(pg_catalog.*) size) t;
+    begin
+      select t.first, t.behind, t.counted, t.holder into range
+        from tenantry_private.take_range(target, tenantry_private.range_parts() OPERATOR(pg_catalog.*) tenantry_private.most_turns() OPERATOR(pg_catalog.*) size) t;
+    exception
+      when others or query_canceled or assert_failure then
+        perform tenantry_private.let_rollout_go(target);
+        raise;
+    end;
     commit;
     if range.first is null then
-      exit when (tenantry_private.rollout(target)).finished;
+      rollout := tenantry_private.rollout(target);
+      -- Taken back meanwhile, or nobody's whom this could help.
+      exit when rollout.finished or rollout.began_at is null or tenantry_private.job_process(target, 'rollout') is null;
       if pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) told OPERATOR(pg_catalog.>) interval '10 seconds' then
         told := pg_catalog.clock_timestamp();
         raise notice '%: waits for process %, which is at the last rows', target, range.holder;
@@ -615,28 +650,23 @@ begin
       perform tenantry_private.pause(target, null, 0.02);
       continue;
     end if;
-    begin
-      turns     := tenantry_private.begin_range(target, range.first, range.behind, range.counted, size);
-      statement := tenantry_private.filling_statement(target, tenantry_private.part_query(target), false);
-    exception
-      when others or query_canceled or assert_failure then
-        perform tenantry_private.let_rollout_go(target, range.first);
-        raise;
-    end;
-    commit;
-    steps   := turns OPERATOR(pg_catalog.*) tenantry_private.range_parts();
+    turns   := null;
     step    := 0;
     refused := 0;
-    -- and then the rest of the range
-    while step OPERATOR(pg_catalog.<=) steps loop
+    -- First it is seen how many turns there are, and last comes what they have left.
+    while turns is null or step OPERATOR(pg_catalog.<=) (turns OPERATOR(pg_catalog.*) tenantry_private.range_parts()) loop
       began := pg_catalog.clock_timestamp();
+      rows  := 0;
       begin
-        if step OPERATOR(pg_catalog.<) steps then
-          rows := tenantry_private.fill_part(target, range.first, range.behind, step, turns, statement, size, refused OPERATOR(pg_catalog.>) 0);
+        if turns is null then
+          turns := tenantry_private.begin_range(target, range.first, range.behind, range.counted, size);
+        elsif step OPERATOR(pg_catalog.<) (turns OPERATOR(pg_catalog.*) tenantry_private.range_parts()) then
+          rows := tenantry_private.fill_part(target, range.first, range.behind, step, turns, size, refused OPERATOR(pg_catalog.>) 0);
+          step := step OPERATOR(pg_catalog.+) 1;
         else
           rows := tenantry_private.end_range(target, range.first, range.behind, size);
+          step := step OPERATOR(pg_catalog.+) 1;
         end if;
-        step    := step OPERATOR(pg_catalog.+) 1;
         refused := 0;
       exception
         when lock_not_available or deadlock_detected then
@@ -656,7 +686,7 @@ begin
       elsif rows OPERATOR(pg_catalog.>) (size OPERATOR(pg_catalog./) 2) then
         -- About a tenth of a second a batch, at most twice or half as many rows as before.
         size := pg_catalog.int4smaller(50000, pg_catalog.int4larger(100, pg_catalog.float8larger(size OPERATOR(pg_catalog.*) 0.5, pg_catalog.float8smaller(size OPERATOR(pg_catalog.*) 2.0,
-          rows OPERATOR(pg_catalog.*) 0.1 OPERATOR(pg_catalog./) pg_catalog.float8larger(0.001, pg_catalog.extract('epoch', pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) began)::float8)))::integer));
+          rows OPERATOR(pg_catalog.*) 0.1 OPERATOR(pg_catalog./) pg_catalog.float8larger(0.001, pg_catalog.extract('epoch', pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) began)::double precision)))::integer));
       end if;
       call tenantry_private.heed_brakes(target, range.first, lsn, lsn_at, usual, waited);
       lsn    := pg_catalog.pg_current_wal_insert_lsn();
@@ -667,7 +697,7 @@ begin
         raise notice '%: % of about % rows looked at, % given an owner', target, rollout.done, rollout.total, rollout.filled;
       end if;
     end loop;
-    perform tenantry_private.unlock_job(target, 'rollout range ' OPERATOR(pg_catalog.||) range.first::text);
+    perform tenantry_private.unlock_job(target, 'rollout range ' OPERATOR(pg_catalog.||) range.first::pg_catalog.text);
   end loop;
 end
 $$;

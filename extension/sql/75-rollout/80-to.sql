@@ -197,6 +197,10 @@ declare
 begin
   execute format('select not exists (select from %s t where t.tenantry_source is not null)', target) into emptied;
   return emptied;
+exception
+  when others or query_canceled or assert_failure then
+    perform tenantry_private.let_rollout_go(target);
+    raise;
 end
 $$;
 
@@ -254,7 +258,10 @@ begin
     when 'prepare'           then perform tenantry_private.prepare_rollout(target);
     when 'begin backfill'    then perform tenantry_private.require_parents(target);
                                   perform tenantry_private.start_backfill(target);
-    when 'end backfill'      then perform tenantry_private.index_owners(target);
+    when 'end backfill'      then if not (tenantry_private.rollout(target)).finished then
+                                    perform tenantry_private.refuse(format('the rollout of %s was taken back meanwhile', target), 'Begin it again.');
+                                  end if;
+                                  perform tenantry_private.index_owners(target);
                                   perform tenantry_private.change_rollout(target, '{"state": "backfilled"}');
     when 'enter transition'  then perform tenantry_private.enter_transition(target);
     when 'settle transition' then perform tenantry_private.settle_rollout(target, 'backfilled', 'transitional');
@@ -290,47 +297,48 @@ comment on function tenantry_private.take_part(regclass, text) is 'What a step o
 create procedure tenantry_private.take_step(target regclass, from_state text, to_state text, goal text, batch_size integer)
 language plpgsql
 as $$
+declare
+  step constant pg_catalog.text := from_state OPERATOR(pg_catalog.||) ' ' OPERATOR(pg_catalog.||) to_state;
 begin
-  case from_state OPERATOR(pg_catalog.||) ' ' OPERATOR(pg_catalog.||) to_state
-    when 'planned prepared' then
-      perform tenantry_private.take_part(target, 'prepare');
-    when 'prepared backfilled' then
-      perform tenantry_private.take_part(target, 'begin backfill');
-      commit;
-      call tenantry_private.fill_ranges(target, batch_size);
-      perform tenantry_private.take_part(target, 'end backfill');
-    when 'backfilled transitional' then
-      perform tenantry_private.take_part(target, 'enter transition');
-      commit;
-      perform tenantry_private.take_part(target, 'settle transition');
-    when 'transitional verified' then
-      perform tenantry_private.take_part(target, 'verify');
-    when 'verified strict' then
-      perform tenantry_private.take_part(target, 'allow closing');
-      commit;
-      perform tenantry_private.take_part(target, 'close');
-    when 'strict verified' then
-      perform tenantry_private.take_part(target, 'allow unowned');
-      commit;
-      perform tenantry_private.take_part(target, 'reopen');
-    when 'verified transitional' then
-      perform tenantry_private.take_part(target, 'unverify');
-    when 'transitional backfilled' then
-      perform tenantry_private.take_part(target, 'leave transition');
-    when 'backfilled prepared' then
-      -- Dropped with its column, a value need not be taken back first.
-      if goal OPERATOR(pg_catalog.<>) 'planned' or not ((tenantry_private.rollout(target)).before OPERATOR(pg_catalog.->>) 'owner_added')::boolean then
-        call tenantry_private.empty_owners(target, batch_size);
-      end if;
-      perform tenantry_private.take_part(target, 'forget backfill');
-    when 'prepared planned' then
-      perform tenantry_private.take_part(target, 'drop ranges');
-      commit;
-      if not ((tenantry_private.rollout(target)).before OPERATOR(pg_catalog.->>) 'owner_added')::boolean then
-        call tenantry_private.empty_owners(target, batch_size);
-      end if;
-      perform tenantry_private.take_part(target, 'unprepare');
-  end case;
+  if step OPERATOR(pg_catalog.=) 'planned prepared' then
+    perform tenantry_private.take_part(target, 'prepare');
+  elsif step OPERATOR(pg_catalog.=) 'prepared backfilled' then
+    perform tenantry_private.take_part(target, 'begin backfill');
+    commit;
+    call tenantry_private.fill_ranges(target, batch_size);
+    perform tenantry_private.take_part(target, 'end backfill');
+  elsif step OPERATOR(pg_catalog.=) 'backfilled transitional' then
+    perform tenantry_private.take_part(target, 'enter transition');
+    commit;
+    perform tenantry_private.take_part(target, 'settle transition');
+  elsif step OPERATOR(pg_catalog.=) 'transitional verified' then
+    perform tenantry_private.take_part(target, 'verify');
+  elsif step OPERATOR(pg_catalog.=) 'verified strict' then
+    perform tenantry_private.take_part(target, 'allow closing');
+    commit;
+    perform tenantry_private.take_part(target, 'close');
+  elsif step OPERATOR(pg_catalog.=) 'strict verified' then
+    perform tenantry_private.take_part(target, 'allow unowned');
+    commit;
+    perform tenantry_private.take_part(target, 'reopen');
+  elsif step OPERATOR(pg_catalog.=) 'verified transitional' then
+    perform tenantry_private.take_part(target, 'unverify');
+  elsif step OPERATOR(pg_catalog.=) 'transitional backfilled' then
+    perform tenantry_private.take_part(target, 'leave transition');
+  elsif step OPERATOR(pg_catalog.=) 'backfilled prepared' then
+    -- Dropped with its column, a value need not be taken back first.
+    if goal OPERATOR(pg_catalog.<>) 'planned' or not ((tenantry_private.rollout(target)).before OPERATOR(pg_catalog.->>) 'owner_added')::boolean then
+      call tenantry_private.empty_owners(target, batch_size);
+    end if;
+    perform tenantry_private.take_part(target, 'forget backfill');
+  elsif step OPERATOR(pg_catalog.=) 'prepared planned' then
+    perform tenantry_private.take_part(target, 'drop ranges');
+    commit;
+    if not ((tenantry_private.rollout(target)).before OPERATOR(pg_catalog.->>) 'owner_added')::boolean then
+      call tenantry_private.empty_owners(target, batch_size);
+    end if;
+    perform tenantry_private.take_part(target, 'unprepare');
+  end if;
   commit;
 end
 $$;
@@ -341,9 +349,9 @@ create procedure tenantry.rollout_to(target regclass, state text, batch_size int
 language plpgsql
 as $$
 declare
-  states  constant text[] := tenantry_private.rollout_states();
-  current text;
-  step_to text;
+  states  constant pg_catalog.text[] := tenantry_private.rollout_states();
+  current pg_catalog.text;
+  step_to pg_catalog.text;
 begin
   perform tenantry_private.require_state(target, state, batch_size);
   perform tenantry_private.lock_job(target, 'rollout');
@@ -383,7 +391,7 @@ create procedure tenantry.rollout_help(target regclass, batch_size integer defau
 language plpgsql
 as $$
 declare
-  patience constant timestamptz := pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) interval '5 seconds';
+  patience constant pg_catalog.timestamptz := pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) interval '5 seconds';
   rollout  tenantry_private.rollouts;
 begin
   perform tenantry_private.require_state(target, 'backfilled', batch_size);
