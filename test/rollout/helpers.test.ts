@@ -2,7 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { outcome, refusal } from '../extension/support/stage.js'
-import { annaId, bertId, library, type Library } from './support/library.js'
+import { counted, everything, letters, rows } from './support/letters.js'
+import { library, type Library } from './support/library.js'
 
 // Other sessions fill owners beside the runner: each ranges of its own, of which none is lost and none is filled twice.
 
@@ -12,24 +13,6 @@ beforeAll(async () => {
   on = await library()
 })
 afterAll(() => on.drop())
-
-let made = 0
-const rows = 4000
-/** A table of several hundred blocks; of each four rows the last is nobody's. */
-async function letters(): Promise<string> {
-  const name = `letters_${++made}`
-  await on.setUp.query(`
-    create table ${name} (id int primary key, sender uuid, body text not null);
-    alter table ${name} alter column body set storage plain;
-    insert into ${name}
-    select n, case n % 4 when 0 then null when 1 then '${annaId}' else '${bertId}' end::uuid, repeat('x', 1500)
-      from generate_series(1, ${rows}) n;
-    grant select, update on ${name} to "${on.legacy.name}";
-    select tenantry.rollout('${name}', 'owner_id', 'user', budget => ${rows});
-    select tenantry.rollout_signal('${name}', 1, 'sender', tenantry.rollout_from_column('${name}', 'sender'))`)
-  await on.to(name, 'prepared')
-  return name
-}
 
 /** A session of the tables' owner that goes at it, and how that ends: an SQLSTATE, or ok. */
 async function session(name: string, call: 'to' | 'help') {
@@ -77,23 +60,6 @@ async function until<T>(look: () => Promise<T>, holds: (seen: T) => boolean): Pr
   throw new Error(`it did not come about: ${JSON.stringify(await look())}`)
 }
 
-async function counted(name: string): Promise<unknown> {
-  const [row] = await on.stored(
-    `select count(*) filter (where t.owner_id = t.sender)::int as right, count(*) filter (where t.owner_id <> t.sender)::int as wrong,
-            count(*) filter (where t.owner_id is null)::int as without,
-            (select count(*)::int from tenantry.rollout_quarantine q where q.relation = '${name}'::regclass) as quarantined,
-            (select array[s.done, s.filled, s.total]::int[] from tenantry.rollout_status s where s.relation = '${name}'::regclass) as progress
-       from ${name} t`,
-  )
-  return row
-}
-const everything = {
-  right: (rows * 3) / 4,
-  wrong: 0,
-  without: rows / 4,
-  quarantined: rows / 4,
-  progress: [rows, (rows * 3) / 4, rows],
-}
 /** Waits until nothing is left but the range of the row that somebody holds; says who is at it. */
 async function allButOne(name: string): Promise<number | null | undefined> {
   const [seen] = await until(
@@ -121,7 +87,7 @@ async function stuck(name: string) {
 
 describe('a helper', () => {
   test('fills what the runner does not get to, and both end when nothing is left', async () => {
-    const name = await letters()
+    const name = await letters(on)
     const held = await holding(name)
     const runner = await stuck(name)
     const helper = await session(name, 'help')
@@ -133,11 +99,11 @@ describe('a helper', () => {
     expect(open).toBeLessThan(rows / 20)
     await held.release()
     expect([await runner.ended, await helper.ended]).toEqual(['ok', 'ok'])
-    expect(await counted(name)).toEqual(everything)
+    expect(await counted(on, name)).toEqual(everything)
   })
 
   test('that is killed leaves its range to the runner', async () => {
-    const name = await letters()
+    const name = await letters(on)
     const held = await holding(name)
     const lost = await stuck(name)
     await on.db.admin.query('select pg_terminate_backend($1)', [lost.pid])
@@ -149,25 +115,25 @@ describe('a helper', () => {
     )
     await held.release()
     expect(await runner.ended).toBe('ok')
-    expect(await counted(name)).toEqual(everything)
+    expect(await counted(on, name)).toEqual(everything)
   })
 
   test('whose rollout is taken back meanwhile keeps nothing of its batch', async () => {
-    const name = await letters()
+    const name = await letters(on)
     const held = await holding(name)
     const runner = await stuck(name)
     await on.setUp.query('select tenantry_private.drop_ranges($1)', [name])
-    const before = await counted(name)
+    const before = await counted(on, name)
     await held.release()
     expect(await runner.ended).toMatch(/^TN011 the rollout of .* was taken back meanwhile/)
-    expect(await counted(name)).toEqual(before)
+    expect(await counted(on, name)).toEqual(before)
     // And again from the beginning.
     expect(await (await session(name, 'to')).ended).toBe('ok')
-    expect(await counted(name)).toMatchObject({ ...everything, progress: expect.anything() })
+    expect(await counted(on, name)).toMatchObject({ ...everything, progress: expect.anything() })
   })
 
   test('and a runner whose signal fails let the range go, though their sessions go on', async () => {
-    const name = await letters()
+    const name = await letters(on)
     await on.setUp.query(
       `select tenantry.rollout_signal('${name}', 1, 'sender', 'select id, case when id = 3000 then (1 / (id - id))::text else sender::text end from public.${name}')`,
     )
@@ -180,12 +146,50 @@ describe('a helper', () => {
       `select tenantry.rollout_signal('${name}', 1, 'sender', tenantry.rollout_from_column('${name}', 'sender'))`,
     )
     expect(await (await session(name, 'to')).ended).toBe('ok')
-    expect(await counted(name)).toEqual(everything)
+    expect(await counted(on, name)).toEqual(everything)
     await failed.end()
   })
 
+  test('does not go on when its runner has ended and the table has gone back', async () => {
+    await on.db.admin.query(`grant pg_read_all_stats to "${on.owner.name}"`)
+    // A column of its own, in which owners that were filled in vain would stay.
+    const name = await letters(on, { owner: 'uuid' })
+    const held = await holding(name)
+    const runner = await stuck(name)
+    const helper = await session(name, 'help')
+    await until(
+      () => ranges(name),
+      (seen) => seen.some(({ pid }) => pid === helper.pid),
+    )
+    // It stands still between two batches while all this happens.
+    await on.db.admin.query(`select tenantry.configure('brake_transaction_age', '100 ms')`)
+    const old = await on.legacy.connect()
+    await old.query('begin; select')
+    await until(
+      () =>
+        on.stored<{ brake: string | null }>(
+          `select brake from tenantry.rollout_status where relation = '${name}'::regclass`,
+        ),
+      ([seen]) => seen?.brake !== null,
+    )
+    await on.db.admin.query('select pg_cancel_backend($1)', [runner.pid])
+    expect(await runner.ended).toMatch(/^57014/)
+    await held.release()
+    await on.to(name, 'planned')
+    await on.db.admin.query(`select tenantry.configure('brake_transaction_age', null)`)
+    expect(await helper.ended).toMatch(
+      /^TN011 (the rollout of .* was taken back meanwhile|nobody fills the owners)/,
+    )
+    await old.query('rollback')
+    await old.end()
+    expect(await counted(on, name)).toMatchObject({ right: 0, wrong: 0, without: rows })
+    await on.to(name, 'prepared')
+    expect(await (await session(name, 'to')).ended).toBe('ok')
+    expect(await counted(on, name)).toEqual(everything)
+  })
+
   test('without a runner is refused, and so is anybody who may not run one', async () => {
-    const name = await letters()
+    const name = await letters(on)
     const other = await on.db.role('clerk')
     const client = await other.connect()
     await client.query('begin')
@@ -193,6 +197,6 @@ describe('a helper', () => {
     await client.query('rollback')
     const helper = await session(name, 'help')
     expect(await helper.ended).toMatch(/^TN011 nobody fills the owners of /)
-    expect(await counted(name)).toMatchObject({ right: 0 })
+    expect(await counted(on, name)).toMatchObject({ right: 0 })
   }, 20_000)
 })

@@ -353,8 +353,13 @@ returns void
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+  rollout constant tenantry_private.rollouts := tenantry_private.rollout(target);
 begin
   perform tenantry_private.require_runner(target);
+  if rollout.state is distinct from 'prepared' or rollout.began_at is null then
+    perform tenantry_private.refuse(format('the rollout of %s was taken back meanwhile', target), 'Nothing of this batch was kept.');
+  end if;
   -- Below deadlock_timeout, so that it is never the application that gives way.
   perform set_config('lock_timeout', '300ms', true);
   -- A batch that a crash takes back is done again, and its place is taken back with it.
