@@ -176,12 +176,12 @@ as $$
 declare
   result bigint[];
   total  bigint := 0;
-  began  timestamptz := pg_catalog.clock_timestamp();
-  told   timestamptz := pg_catalog.clock_timestamp();
+  began  pg_catalog.timestamptz := pg_catalog.clock_timestamp();
+  told   pg_catalog.timestamptz := pg_catalog.clock_timestamp();
 begin
   begin
-    perform tenantry_private.lock_job(target, mode || ' ' || secret_column);
-    perform tenantry_private.open_job(target, mode || ' ' || secret_column);
+    perform tenantry_private.lock_job(target, mode OPERATOR(pg_catalog.||) ' ' OPERATOR(pg_catalog.||) secret_column::pg_catalog.text);
+    perform tenantry_private.open_job(target, mode OPERATOR(pg_catalog.||) ' ' OPERATOR(pg_catalog.||) secret_column::pg_catalog.text);
   exception
     when others or query_canceled or assert_failure then
       perform tenantry_private.let_go(target, secret_column, mode);
@@ -207,13 +207,13 @@ begin
     end if;
   end loop;
   begin
-    perform tenantry_private.end_job(target, mode || ' ' || secret_column);
+    perform tenantry_private.end_job(target, mode OPERATOR(pg_catalog.||) ' ' OPERATOR(pg_catalog.||) secret_column::pg_catalog.text);
   exception
     when others or query_canceled or assert_failure then
       perform tenantry_private.let_go(target, secret_column, mode);
       raise;
   end;
-  perform tenantry_private.unlock_job(target, mode || ' ' || secret_column);
+  perform tenantry_private.unlock_job(target, mode OPERATOR(pg_catalog.||) ' ' OPERATOR(pg_catalog.||) secret_column::pg_catalog.text);
   commit;
 end
 $$;
@@ -234,7 +234,7 @@ as $$
 declare
   secret    tenantry_private.encrypted_columns;
   differing bigint := 0;
-  steps     constant text[] := array['added', 'dual', 'filled', 'verified', 'switched', 'sealed'];
+  steps     constant pg_catalog.text[] := array['added', 'dual', 'filled', 'verified', 'switched', 'sealed'];
 begin
   secret := tenantry_private.encrypted_column(target, column_name, path);
   perform tenantry_private.require_step(secret, to_step, batch_size);
@@ -243,21 +243,21 @@ begin
     return;
   end if;
   while pg_catalog.array_position(steps, secret.state) OPERATOR(pg_catalog.<) pg_catalog.array_position(steps, to_step) loop
-    case secret.state
-      when 'added' then
+    case
+      when secret.state OPERATOR(pg_catalog.=) 'added' then
         perform tenantry_private.step_column(target, secret.column_id, 'dual');
         commit;
-      when 'dual' then
+      when secret.state OPERATOR(pg_catalog.=) 'dual' then
         call tenantry_private.run_job(target, secret.column_id, 'fill', key_share, batch_size, differing);
         perform tenantry_private.step_column(target, secret.column_id, 'filled');
         commit;
-      when 'filled' then
+      when secret.state OPERATOR(pg_catalog.=) 'filled' then
         differing := 0;
         call tenantry_private.run_job(target, secret.column_id, 'verify', key_share, batch_size, differing);
         perform tenantry_private.refuse_differing(target, column_name, differing);
         perform tenantry_private.step_column(target, secret.column_id, 'verified');
         commit;
-      when 'verified' then
+      when secret.state OPERATOR(pg_catalog.=) 'verified' then
         perform tenantry_private.step_column(target, secret.column_id, 'switched');
         commit;
       else
@@ -267,7 +267,7 @@ begin
     secret := tenantry_private.encrypted_column(target, column_name, path);
     raise notice '%.%: %', target, pg_catalog.quote_ident(column_name), secret.state;
   end loop;
-  if tenantry_private.is_job_open(target, 'scrub ' OPERATOR(pg_catalog.||) secret.column_id::text) then
+  if tenantry_private.is_job_open(target, 'scrub ' OPERATOR(pg_catalog.||) secret.column_id::pg_catalog.text) then
     call tenantry_private.scrub(target, secret.column_id);
   end if;
 end
@@ -417,8 +417,8 @@ create procedure tenantry_private.scrub(target regclass, secret_column uuid)
 language plpgsql
 as $$
 declare
-  since    xid8;
-  deadline constant timestamptz := pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) interval '20 seconds';
+  since    pg_catalog.xid8;
+  deadline constant pg_catalog.timestamptz := pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) interval '20 seconds';
 begin
   -- After the copies are dropped, so that whatever holds one is older.
   since := pg_catalog.pg_current_xact_id();
