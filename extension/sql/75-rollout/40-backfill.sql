@@ -281,7 +281,7 @@ begin
   end loop;
   if place >= size.blocks then
     if not exists (select from tenantry_private.rollout_ranges g where g.relation = target) then
-      update tenantry_private.rollouts r set finished = true where r.relation = target returning r.run, r.filled, r.began_at into known;
+      update tenantry_private.rollouts r set finished = true, brake = null where r.relation = target returning r.run, r.filled, r.began_at into known;
       perform tenantry_private.log_step(target, 'prepared', 'backfilled', '(backfill)', 'ROW EXCLUSIVE', null, null, known.filled,
         jsonb_build_object('run', known.run, 'seconds', round(extract('epoch' from clock_timestamp() - known.began_at)::numeric, 2)));
     end if;
@@ -371,14 +371,12 @@ $$;
 
 comment on function tenantry_private.begin_batch(regclass) is 'What every transaction of a backfill begins with. Error: TN011.';
 
-create function tenantry_private.begin_range(target regclass, first bigint, behind bigint, counted boolean, batch_size integer)
-returns integer
+create function tenantry_private.begin_range(target regclass, first bigint, behind bigint, counted boolean, batch_size integer, out turns integer, out unowned bigint)
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 as $$
 declare
   rollout   constant tenantry_private.rollouts := tenantry_private.require_rollout(target);
-  unowned   bigint;
   as_it_was bigint;
 begin
   perform tenantry_private.begin_batch(target);
@@ -388,12 +386,12 @@ begin
     perform tenantry_private.note_progress(target, first, as_it_was, 0, batch_size, false);
   end if;
   -- So few are filled at once, at the end.
-  return case when unowned <= batch_size then 0 else least(tenantry_private.most_turns(), ceil(unowned / (tenantry_private.range_parts() * least(batch_size, 500.0)))) end;
+  turns := case when unowned <= batch_size then 0 else least(tenantry_private.most_turns(), ceil(unowned / (tenantry_private.range_parts() * least(batch_size, 500.0)))) end;
 end
 $$;
 
 comment on function tenantry_private.begin_range(regclass, bigint, bigint, boolean, integer) is
-  'How many times a range of blocks is gone over, in batches of about batch_size rows. Counts what had an owner before. Error: TN011.';
+  'How many times a range of blocks is gone over, in batches of about batch_size rows, and how many rows have no owner. Counts what had an owner before. Error: TN011.';
 
 -- A range is gone over several times, each time with every n-th row of each block. What a full block had to give up to make
 -- room for the first of them is free again after the commit, so that the rest are changed where they are: no index sees them.
@@ -439,35 +437,36 @@ $$;
 comment on function tenantry_private.fill_part(regclass, bigint, bigint, integer, integer, integer, boolean) is
   'Gives some rows of a range their owners, and keeps the progress; returns how many. step: from 0, the parts of the range in turn. refused: whether the attempt before met rows that somebody holds. Errors: 55P03, TN011.';
 
-create function tenantry_private.end_range(target regclass, first bigint, behind bigint, batch_size integer)
-returns bigint
+create function tenantry_private.end_range(target regclass, first bigint, behind bigint, slice integer, slices integer, batch_size integer, left_before bigint, out looked_at bigint, out left_over bigint)
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  rollout   constant tenantry_private.rollouts := tenantry_private.require_rollout(target);
-  unowned   constant text := format('from %s t where t.%I is null and t.ctid', target, rollout.owner_column);
-  seen      tid[] := '{}';
-  places    tid[];
-  looked_at bigint;
-  filled    bigint := 0;
+  rollout constant tenantry_private.rollouts := tenantry_private.require_rollout(target);
+  range   constant text := tenantry_private.block_range(first + (behind - first) * slice / slices, first + (behind - first) * (slice + 1) / slices);
+  unowned constant text := format('from %s t where t.%I is null and t.ctid', target, rollout.owner_column);
+  last    constant boolean := slice = slices - 1;
+  seen    tid[]  := '{}';
+  places  tid[];
+  filled  bigint := 0;
 begin
   perform tenantry_private.begin_batch(target);
   -- What an application changes meanwhile lies elsewhere then. It is looked for again, but not for ever.
   for times in 1 .. 5 loop
-    execute format('select array_agg(t.ctid) %s <> all ($1) and %s', unowned, tenantry_private.block_range(first, behind)) into places using seen;
+    execute format('select array_agg(t.ctid) %s <> all ($1) and %s', unowned, range) into places using seen;
     looked_at := coalesce(looked_at, cardinality(places), 0);
     exit when places is null;
     filled := filled + tenantry_private.fill_rows(target, format('select %s %s = any ($1)', tenantry_private.key_selection(target), unowned), false, places);
     seen   := seen || places;
   end loop;
-  perform tenantry_private.note_progress(target, first, looked_at, filled, batch_size, true);
-  return looked_at;
+  -- What is left is counted with the last slice: whoever goes on with this range looks at it again.
+  left_over := left_before + greatest(0, looked_at - filled);
+  perform tenantry_private.note_progress(target, first, filled + case when last then left_over else 0 end, filled, batch_size, last);
 end
 $$;
 
-comment on function tenantry_private.end_range(regclass, bigint, bigint, integer) is
-  'Gives the rest of a range their owners, and puts those into quarantine that have none then; returns how many it looked at. Errors: 55P03, TN011.';
+comment on function tenantry_private.end_range(regclass, bigint, bigint, integer, integer, integer, bigint) is
+  'Gives the rest of a range their owners, and puts those into quarantine that have none then. slice: from 0 to slices - 1, the last of which ends the range. left_before: how many rows were left in the slices before; left_over: with those of this one. Errors: 55P03, TN011.';
 
 -- Rows that were written or moved meanwhile where neither the trigger nor a batch could fill them.
 create function tenantry_private.fill_late(target regclass)
@@ -624,6 +623,10 @@ declare
   range     record;
   turns     integer;
   step      integer;
+  slices    integer;
+  slice     integer;
+  unowned   bigint;
+  left_over bigint;
   began     pg_catalog.timestamptz;
   told      pg_catalog.timestamptz := pg_catalog.clock_timestamp();
   usual     numeric;
@@ -655,22 +658,28 @@ begin
       perform tenantry_private.pause(target, null, 0.02);
       continue;
     end if;
-    turns   := null;
-    step    := 0;
-    refused := 0;
-    -- First it is seen how many turns there are, and last comes what they have left.
-    while turns is null or step OPERATOR(pg_catalog.<=) (turns OPERATOR(pg_catalog.*) tenantry_private.range_parts()) loop
+    turns     := null;
+    slices    := null;
+    step      := 0;
+    slice     := 0;
+    left_over := 0;
+    refused   := 0;
+    -- First it is seen how many turns there are, and last comes what they have left, in slices of some batches each.
+    while slices is null or slice OPERATOR(pg_catalog.<) slices loop
       began := pg_catalog.clock_timestamp();
       rows  := 0;
       begin
         if turns is null then
-          turns := tenantry_private.begin_range(target, range.first, range.behind, range.counted, size);
+          select b.turns, b.unowned into turns, unowned from tenantry_private.begin_range(target, range.first, range.behind, range.counted, size) b;
         elsif step OPERATOR(pg_catalog.<) (turns OPERATOR(pg_catalog.*) tenantry_private.range_parts()) then
           rows := tenantry_private.fill_part(target, range.first, range.behind, step, turns, size, refused OPERATOR(pg_catalog.>) 0);
           step := step OPERATOR(pg_catalog.+) 1;
+          unowned := unowned OPERATOR(pg_catalog.-) rows;
         else
-          rows := tenantry_private.end_range(target, range.first, range.behind, size);
-          step := step OPERATOR(pg_catalog.+) 1;
+          slices := coalesce(slices, least(range.behind OPERATOR(pg_catalog.-) range.first, greatest(1, unowned OPERATOR(pg_catalog./) (4 OPERATOR(pg_catalog.*) size))));
+          select e.looked_at, e.left_over into rows, left_over
+            from tenantry_private.end_range(target, range.first, range.behind, slice, slices, size, left_over) e;
+          slice := slice OPERATOR(pg_catalog.+) 1;
         end if;
         refused := 0;
       exception
