@@ -7,14 +7,21 @@ set debug_print_parse = off
 set debug_print_rewritten = off
 set debug_print_plan = off
 begin atomic
+  -- First what is lost, which is nothing nearly always, and once: a catalog whose statistics are not there yet is joined the
+  -- other way round.
+  with lost_owners as materialized (
+    select l.relation, l.owner_column
+      from tenantry_private.tables l
+     where l.class in ('owned', 'by_parent')
+       and not exists (select from pg_catalog.pg_attribute o where o.attrelid = l.relation and o.attname = l.owner_column and not o.attisdropped offset 0)),
+  lost_links as materialized (
+    select l.relation, l.parent, l.owner_from, lost.column_name
+      from tenantry_private.tables l
+     cross join lateral unnest(l.owner_from) as lost (column_name)
+     where not exists (select from pg_catalog.pg_attribute o where o.attrelid = l.relation and o.attname = lost.column_name and not o.attisdropped offset 0))
   -- the owner column: the one that the policies ask
   select distinct t.relation, 'owner', t.owner_column, a.attname
-    -- first what is lost, which is nothing nearly always
-    from (select l.*
-            from tenantry_private.tables l
-           where l.class in ('owned', 'by_parent')
-             and not exists (select from pg_catalog.pg_attribute o where o.attrelid = l.relation and o.attname = l.owner_column and not o.attisdropped)
-          offset 0) t
+    from lost_owners t
     join pg_catalog.pg_policy p on p.polrelid = t.relation and p.polname in ('tenantry_select', 'tenantry_select_floor')
     join pg_catalog.pg_depend d on d.classid = 'pg_catalog.pg_policy'::regclass and d.objid = p.oid
                                and d.refclassid = 'pg_catalog.pg_class'::regclass and d.refobjid = t.relation and d.refobjsubid > 0
@@ -22,11 +29,7 @@ begin atomic
   union all
   -- the columns of the key to the parent: all but one of the composite key, of which the others are as they were
   select t.relation, 'owner_from', t.column_name, min(a.attname)
-    from (select l.relation, l.parent, l.owner_from, lost.column_name
-            from tenantry_private.tables l
-           cross join lateral unnest(l.owner_from) as lost (column_name)
-           where not exists (select from pg_catalog.pg_attribute o where o.attrelid = l.relation and o.attname = lost.column_name and not o.attisdropped)
-          offset 0) t
+    from lost_links t
     join pg_catalog.pg_constraint k on k.conrelid = t.relation and k.contype = 'f' and k.conparentid = 0 and k.confrelid = t.parent
                                    and cardinality(k.conkey) = cardinality(t.owner_from)
     join pg_catalog.pg_attribute a on a.attrelid = t.relation and a.attnum = any (k.conkey) and a.attname <> all (t.owner_from)
