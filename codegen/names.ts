@@ -1,3 +1,5 @@
+import { ts } from 'ts-morph'
+
 /** Names that the session, or JavaScript on any object, already uses. */
 const sessionNames = new Set([
   ...[
@@ -62,9 +64,21 @@ export class IdentifierPool {
 
 /** `user_characters` → `UserCharacters`; whatever no identifier may hold separates words. */
 export function pascalCase(name: string): string {
-  const words = name.split(/[^\p{ID_Continue}]+|_+/u).filter((word) => word !== '')
-  const joined = words.map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join('')
-  return /^\p{ID_Start}/u.test(joined) ? joined : `T${joined}`
+  const letters = Array.from(name, (letter) => (isPart(letter) ? letter : '_')).join('')
+  const words = letters.split(/_+/).filter((word) => word !== '')
+  const joined = words.map(capitalised).join('')
+  return isStart(joined) ? joined : `T${joined}`
+}
+
+// Node may know letters, and capitals of letters, that TypeScript does not know yet.
+const isStart = (text: string): boolean =>
+  ts.isIdentifierStart(text.codePointAt(0) ?? 0, ts.ScriptTarget.ES2022)
+const isPart = (letter: string): boolean =>
+  ts.isIdentifierPart(letter.codePointAt(0) ?? 0, ts.ScriptTarget.ES2022)
+
+function capitalised(word: string): string {
+  const capital = word.charAt(0).toUpperCase()
+  return (isStart(capital) ? capital : word.charAt(0)) + word.slice(1)
 }
 
 /** `created_at` → `createdAt`; leading and trailing underscores stay. */
