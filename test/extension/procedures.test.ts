@@ -20,8 +20,13 @@ beforeAll(async () => {
 })
 afterAll(() => db.drop())
 
-/** Types that the grammar itself knows, whatever the search_path is. */
-const keywords = 'integer|bigint|boolean|numeric|interval|double precision'
+/** Types that mean the same whatever the search_path is: with their schema, or known to the grammar itself. */
+const fixed = (...more: string[]): RegExp =>
+  new RegExp(
+    `^(?:${[String.raw`(?:pg_catalog|tenantry|tenantry_private)\..*`, 'integer', 'bigint', 'boolean', 'numeric', 'interval', ...more].join('|')})$`,
+  )
+const fixedCast = fixed('double precision')
+const fixedDeclaration = fixed('double', 'record')
 /** What looks like a call and is part of the language. */
 const syntax =
   /^(in|and|or|not|exists|array|coalesce|greatest|least|nullif|any|all|operator|values|row|when|if|elsif|loop|execute|using|call)$/i
@@ -39,21 +44,14 @@ function decidedByPath(source: string): string[] {
   const operators = code.match(/[-+*/<>=~!@#%^&|`?]+/g) ?? []
   const casts = [...code.matchAll(/::\s*([a-z_][\w.]*(?: precision)?)/gi)]
     .map(([, type]) => type!)
-    .filter(
-      (type) => !new RegExp(`^(pg_catalog\\..*|tenantry(_private)?\\..*|${keywords})$`).test(type),
-    )
+    .filter((type) => !fixedCast.test(type))
   const calls = [...code.matchAll(/(?<![\w.])([a-z_]\w*)\s*\(/gi)]
     .map(([, name]) => name!)
     .filter((name) => !syntax.test(name))
   const [declarations = ''] = /declare([\s\S]*?)\bbegin\b/i.exec(code)?.slice(1) ?? []
   const types = [...declarations.matchAll(/^\s*\w+\s+(?:constant\s+)?([a-z_][\w.]*)/gim)]
     .map(([, type]) => type!)
-    .filter(
-      (type) =>
-        !new RegExp(`^(pg_catalog\\..*|tenantry(_private)?\\..*|record|double|${keywords})$`).test(
-          type,
-        ),
-    )
+    .filter((type) => !fixedDeclaration.test(type))
   return [...operators, ...casts, ...calls, ...types]
 }
 

@@ -174,14 +174,15 @@ create procedure tenantry_private.run_job(target regclass, secret_column uuid, m
 language plpgsql
 as $$
 declare
+  job    constant pg_catalog.text := mode OPERATOR(pg_catalog.||) ' ' OPERATOR(pg_catalog.||) secret_column::pg_catalog.text;
   result bigint[];
   total  bigint := 0;
   began  pg_catalog.timestamptz := pg_catalog.clock_timestamp();
   told   pg_catalog.timestamptz := pg_catalog.clock_timestamp();
 begin
   begin
-    perform tenantry_private.lock_job(target, mode OPERATOR(pg_catalog.||) ' ' OPERATOR(pg_catalog.||) secret_column::pg_catalog.text);
-    perform tenantry_private.open_job(target, mode OPERATOR(pg_catalog.||) ' ' OPERATOR(pg_catalog.||) secret_column::pg_catalog.text);
+    perform tenantry_private.lock_job(target, job);
+    perform tenantry_private.open_job(target, job);
   exception
     when others or query_canceled or assert_failure then
       perform tenantry_private.let_go(target, secret_column, mode);
@@ -207,13 +208,13 @@ begin
     end if;
   end loop;
   begin
-    perform tenantry_private.end_job(target, mode OPERATOR(pg_catalog.||) ' ' OPERATOR(pg_catalog.||) secret_column::pg_catalog.text);
+    perform tenantry_private.end_job(target, job);
   exception
     when others or query_canceled or assert_failure then
       perform tenantry_private.let_go(target, secret_column, mode);
       raise;
   end;
-  perform tenantry_private.unlock_job(target, mode OPERATOR(pg_catalog.||) ' ' OPERATOR(pg_catalog.||) secret_column::pg_catalog.text);
+  perform tenantry_private.unlock_job(target, job);
   commit;
 end
 $$;

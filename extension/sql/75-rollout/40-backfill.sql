@@ -218,8 +218,8 @@ return 3;
 
 comment on function tenantry_private.range_parts() is 'How many parts a range has, which are gone over in turn: a snapshot of another session must be gone before this one is back.';
 
--- A lock that outlives COMMIT outlives an error, too. A block that catches errors cannot hold a COMMIT, so whatever is done
--- between two of them is a block of its own that lets go what it holds before the error goes on.
+-- As let_go() does it for the jobs of secrets: whatever is done between two COMMITs is a block of its own that lets go what it
+-- holds before its error goes on.
 create function tenantry_private.let_rollout_go(target regclass, range bigint default null)
 returns void
 language plpgsql volatile
@@ -349,15 +349,15 @@ $$;
 comment on function tenantry_private.drop_ranges(regclass) is 'Takes a backfill back to its beginning; whoever is at a range of it cannot commit it.';
 
 create function tenantry_private.begin_batch(target regclass)
-returns void
+returns tenantry_private.rollouts
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  rollout constant tenantry_private.rollouts := tenantry_private.rollout(target);
+  rollout constant tenantry_private.rollouts := tenantry_private.require_rollout(target);
 begin
   perform tenantry_private.require_runner(target);
-  if rollout.state is distinct from 'prepared' or rollout.began_at is null then
+  if rollout.state <> 'prepared' or rollout.began_at is null then
     perform tenantry_private.refuse(format('the rollout of %s was taken back meanwhile', target), 'Nothing of this batch was kept.');
   end if;
   -- Below deadlock_timeout, so that it is never the application that gives way.
@@ -366,20 +366,20 @@ begin
   perform set_config('synchronous_commit', 'off', true);
   -- What is broken is found before COMMIT, where nothing could be let go any more.
   set constraints all immediate;
+  return rollout;
 end
 $$;
 
-comment on function tenantry_private.begin_batch(regclass) is 'What every transaction of a backfill begins with. Error: TN011.';
+comment on function tenantry_private.begin_batch(regclass) is 'What every transaction of a backfill begins with; returns its rollout. Errors: 42501, TN011.';
 
 create function tenantry_private.begin_range(target regclass, first bigint, behind bigint, counted boolean, batch_size integer, out turns integer, out unowned bigint)
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  rollout   constant tenantry_private.rollouts := tenantry_private.require_rollout(target);
+  rollout   constant tenantry_private.rollouts := tenantry_private.begin_batch(target);
   as_it_was bigint;
 begin
-  perform tenantry_private.begin_batch(target);
   execute format('select count(*) filter (where t.%1$I is null), count(*) filter (where t.%1$I is not null and t.tenantry_source is null) from %2$s t where %3$s',
     rollout.owner_column, target, tenantry_private.block_range(first, behind)) into unowned, as_it_was;
   if not counted then
@@ -442,7 +442,7 @@ language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  rollout constant tenantry_private.rollouts := tenantry_private.require_rollout(target);
+  rollout constant tenantry_private.rollouts := tenantry_private.begin_batch(target);
   range   constant text := tenantry_private.block_range(first + (behind - first) * slice / slices, first + (behind - first) * (slice + 1) / slices);
   unowned constant text := format('from %s t where t.%I is null and t.ctid', target, rollout.owner_column);
   last    constant boolean := slice = slices - 1;
@@ -450,7 +450,6 @@ declare
   places  tid[];
   filled  bigint := 0;
 begin
-  perform tenantry_private.begin_batch(target);
   -- What an application changes meanwhile lies elsewhere then. It is looked for again, but not for ever.
   for times in 1 .. 5 loop
     execute format('select array_agg(t.ctid) %s <> all ($1) and %s', unowned, range) into places using seen;

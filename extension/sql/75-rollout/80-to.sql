@@ -294,52 +294,46 @@ $$;
 
 comment on function tenantry_private.take_part(regclass, text) is 'What a step of a rollout does in one transaction. After an error the next runner can begin.';
 
+create function tenantry_private.step_parts(from_state text, to_state text)
+returns text[]
+language plpgsql immutable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return case from_state || ' ' || to_state
+    when 'planned prepared'        then array['prepare']
+    when 'prepared backfilled'     then array['begin backfill', 'fill', 'end backfill']
+    when 'backfilled transitional' then array['enter transition', 'settle transition']
+    when 'transitional verified'   then array['verify']
+    when 'verified strict'         then array['allow closing', 'close']
+    when 'strict verified'         then array['allow unowned', 'reopen']
+    when 'verified transitional'   then array['unverify']
+    when 'transitional backfilled' then array['leave transition']
+    when 'backfilled prepared'     then array['empty', 'forget backfill']
+    when 'prepared planned'        then array['drop ranges', 'empty', 'unprepare'] end;
+end
+$$;
+
+comment on function tenantry_private.step_parts(text, text) is
+  'What a step of a rollout consists of, one after the other: parts for take_part(), each a transaction, and fill and empty, which are many.';
+
 create procedure tenantry_private.take_step(target regclass, from_state text, to_state text, goal text, batch_size integer)
 language plpgsql
 as $$
 declare
-  step constant pg_catalog.text := from_state OPERATOR(pg_catalog.||) ' ' OPERATOR(pg_catalog.||) to_state;
+  part pg_catalog.text;
 begin
-  if step OPERATOR(pg_catalog.=) 'planned prepared' then
-    perform tenantry_private.take_part(target, 'prepare');
-  elsif step OPERATOR(pg_catalog.=) 'prepared backfilled' then
-    perform tenantry_private.take_part(target, 'begin backfill');
-    commit;
-    call tenantry_private.fill_ranges(target, batch_size);
-    perform tenantry_private.take_part(target, 'end backfill');
-  elsif step OPERATOR(pg_catalog.=) 'backfilled transitional' then
-    perform tenantry_private.take_part(target, 'enter transition');
-    commit;
-    perform tenantry_private.take_part(target, 'settle transition');
-  elsif step OPERATOR(pg_catalog.=) 'transitional verified' then
-    perform tenantry_private.take_part(target, 'verify');
-  elsif step OPERATOR(pg_catalog.=) 'verified strict' then
-    perform tenantry_private.take_part(target, 'allow closing');
-    commit;
-    perform tenantry_private.take_part(target, 'close');
-  elsif step OPERATOR(pg_catalog.=) 'strict verified' then
-    perform tenantry_private.take_part(target, 'allow unowned');
-    commit;
-    perform tenantry_private.take_part(target, 'reopen');
-  elsif step OPERATOR(pg_catalog.=) 'verified transitional' then
-    perform tenantry_private.take_part(target, 'unverify');
-  elsif step OPERATOR(pg_catalog.=) 'transitional backfilled' then
-    perform tenantry_private.take_part(target, 'leave transition');
-  elsif step OPERATOR(pg_catalog.=) 'backfilled prepared' then
+  foreach part in array tenantry_private.step_parts(from_state, to_state) loop
+    if part OPERATOR(pg_catalog.=) 'fill' then
+      call tenantry_private.fill_ranges(target, batch_size);
+    elsif part OPERATOR(pg_catalog.<>) 'empty' then
+      perform tenantry_private.take_part(target, part);
     -- Dropped with its column, a value need not be taken back first.
-    if goal OPERATOR(pg_catalog.<>) 'planned' or not ((tenantry_private.rollout(target)).before OPERATOR(pg_catalog.->>) 'owner_added')::boolean then
+    elsif goal OPERATOR(pg_catalog.<>) 'planned' or not ((tenantry_private.rollout(target)).before OPERATOR(pg_catalog.->>) 'owner_added')::boolean then
       call tenantry_private.empty_owners(target, batch_size);
     end if;
-    perform tenantry_private.take_part(target, 'forget backfill');
-  elsif step OPERATOR(pg_catalog.=) 'prepared planned' then
-    perform tenantry_private.take_part(target, 'drop ranges');
     commit;
-    if not ((tenantry_private.rollout(target)).before OPERATOR(pg_catalog.->>) 'owner_added')::boolean then
-      call tenantry_private.empty_owners(target, batch_size);
-    end if;
-    perform tenantry_private.take_part(target, 'unprepare');
-  end if;
-  commit;
+  end loop;
 end
 $$;
 
